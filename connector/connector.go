@@ -56,7 +56,7 @@ type Driver interface {
 
 // Env is what a connector gets from the server around it.
 type Env struct {
-	Target string                            // name of the target
+	Target string                           // name of the target
 	Secret func(ref string) (Secret, error) // resolves "env:NAME" or "file:/path" of a configuration
 }
 
