@@ -1,0 +1,136 @@
+package writ
+
+import (
+	"time"
+)
+
+// The commands of whoever carries a writ out. Each call to the target has an
+// attempt number: an answer to any but the latest is not an answer.
+type (
+	// BeginGrant says that the target is about to be called.
+	BeginGrant struct {
+		Writ string // JWS of r.Order(), made when there is none yet
+	}
+	// ReportGrant says what came of it. An empty Problem is success.
+	ReportGrant struct {
+		Attempt int
+		Receipt Receipt
+		Seen    Observation
+		Problem string
+		Refused bool // the target is up and says no: trying again will not help
+	}
+)
+
+// The events of a grant.
+type (
+	// GrantBegun is on record before the target is called.
+	GrantBegun struct {
+		Attempt int    `json:"attempt"`
+		Writ    string `json:"writ,omitempty"` // JWS, with the first attempt
+	}
+	// Granted says that access exists, and what was read back.
+	Granted struct {
+		Attempt int         `json:"attempt"`
+		Receipt Receipt     `json:"receipt"`
+		Seen    Observation `json:"seen"`
+	}
+	// GrantFailed says that the call did not succeed. Access may exist all the same.
+	GrantFailed struct {
+		Attempt int    `json:"attempt"`
+		Problem string `json:"problem"`
+	}
+)
+
+func (c BeginGrant) decide(r Request, f Facts) ([]Body, error) {
+	if r.Status != StatusAuthorized && r.Status != StatusGranting {
+		return nil, Errorf(Conflict, "%s is %s; nothing is to be granted", r.ID, r.Status)
+	}
+	if f.Now.Before(r.From) {
+		return nil, Errorf(Conflict, "%s starts at %s", r.ID, r.From.Format(time.RFC3339))
+	}
+	if end, over := r.mustEnd(f); over {
+		return []Body{end}, nil
+	}
+	for _, s := range f.Siblings {
+		if s.InFlight && s.Status == StatusRevoking {
+			return nil, Errorf(Unavailable, "%s waits: the same access is being taken away for %s", r.ID, s.ID)
+		}
+	}
+	b := GrantBegun{Attempt: r.Attempt + 1}
+	if r.Writ == "" {
+		b.Writ = c.Writ
+	}
+	if r.Writ == "" && c.Writ == "" {
+		return nil, Errorf(Invalid, "%s has no writ; without one nothing is granted", r.ID)
+	}
+	return []Body{b}, nil
+}
+
+// mustEnd returns why the request may not be granted, or held, any longer.
+func (r Request) mustEnd(f Facts) (Ended, bool) {
+	d := f.Directory
+	subject, ok := d.Who(r.Terms.Subject)
+	v := r.Verdict.Tighten(f.Verdict)
+	_, short := r.Open(v)
+	switch {
+	case !f.Now.Before(r.Until):
+		return Ended{Cause: Expired}, true
+	case r.Status == StatusAuthorized && f.Now.After(r.Terms.StartBy):
+		return Ended{Cause: LateStart}, true
+	case !ok || !subject.Active():
+		return Ended{Cause: IdentityRetired}, true
+	case !subject.Human() && len(d.Accountable(subject)) == 0:
+		return Ended{Cause: OwnerLeft}, true
+	case !v.Allowed, short, v.MaxFor > 0 && r.Terms.For > v.MaxFor:
+		return Ended{Cause: PolicyTightened, Detail: v.Why()}, true
+	case r.Status != StatusActive && d.Current(r.Terms.Entitlement) != nil:
+		return Ended{Cause: DefinitionChanged}, true
+	}
+	return Ended{}, false
+}
+
+func (c ReportGrant) decide(r Request, f Facts) ([]Body, error) {
+	current := r.Status == StatusGranting && c.Attempt == r.Attempt
+	switch {
+	case !current && r.Status == StatusGranting, r.Status == StatusActive && c.Attempt <= r.Attempt:
+		return nil, nil // a later attempt is under way, or has succeeded, and covers it
+	case !current && c.Refused:
+		return nil, nil
+	case !current: // the end came first, and this call may have made access after it
+		return []Body{Strayed{Found: "a grant was answered after the end"}}, nil
+	case c.Problem == "":
+		return []Body{Granted{c.Attempt, c.Receipt, c.Seen}}, nil
+	case c.Refused:
+		return []Body{GrantFailed{c.Attempt, c.Problem}, Ended{Cause: GrantRefused, Detail: c.Problem}}, nil
+	}
+	return []Body{GrantFailed{c.Attempt, c.Problem}}, nil
+}
+
+// Kind returns "grant-begun".
+func (GrantBegun) Kind() Kind { return "grant-begun" }
+
+func (b GrantBegun) apply(r *Request, _ Event) {
+	r.Attempt, r.InFlight = b.Attempt, true
+	if r.Writ == "" {
+		r.Writ = b.Writ
+	}
+}
+
+// Kind returns "granted".
+func (Granted) Kind() Kind { return "granted" }
+
+func (b Granted) apply(r *Request, _ Event) {
+	r.Receipt, r.Seen, r.InFlight, r.Tries, r.Problem = b.Receipt, b.Seen, false, 0, ""
+}
+
+// Kind returns "grant-failed".
+func (GrantFailed) Kind() Kind { return "grant-failed" }
+
+func (b GrantFailed) apply(r *Request, e Event) { r.failed(b.Problem, e.At) }
+
+// failed sets the next try: after 1 s, 2 s, 4 s, … and then every 8½ minutes.
+func (r *Request) failed(problem string, at time.Time) {
+	r.InFlight, r.Problem = false, problem
+	r.Retry = at.Add(time.Second << min(r.Tries, 9))
+	r.Tries++
+}

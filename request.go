@@ -1,0 +1,130 @@
+package writ
+
+import (
+	"slices"
+	"time"
+)
+
+// A Status is where a request stands in its life.
+type Status string
+
+// The statuses. Once authorized, every way to Closed leads through Revoking.
+const (
+	StatusPending    Status = "pending"    // waits for people
+	StatusDenied     Status = "denied"     // somebody or policy said no
+	StatusWithdrawn  Status = "withdrawn"  // the requester took it back
+	StatusLapsed     Status = "lapsed"     // nobody decided in time
+	StatusAuthorized Status = "authorized" // a writ exists; waits for its start
+	StatusGranting   Status = "granting"   // the target is being told
+	StatusActive     Status = "active"     // access exists
+	StatusRevoking   Status = "revoking"   // access is being taken away, for as long as that takes
+	StatusClosed     Status = "closed"     // access was seen to be gone
+)
+
+// Live reports whether a request of this status holds access, may, or asks for it.
+func (s Status) Live() bool {
+	return s == StatusPending || s.Holds()
+}
+
+// Holds reports whether access may exist in the target.
+func (s Status) Holds() bool {
+	return s == StatusAuthorized || s == StatusGranting || s == StatusActive || s == StatusRevoking
+}
+
+// A Request is the life of one intent, as its events so far make it.
+type Request struct {
+	ID      ID        `json:"id"`
+	Seq     int       `json:"seq"`
+	Status  Status    `json:"status"`
+	At      time.Time `json:"at"` // submitted
+	Terms   Terms     `json:"terms"`
+	Digest  Digest    `json:"digest"` // of Terms
+	Verdict Verdict   `json:"verdict"`
+	LapseAt time.Time `json:"lapseAt"` // undecided until then, it lapses
+	Votes   []Vote    `json:"votes,omitempty"`
+
+	From   time.Time `json:"from,omitzero"` // of the writ
+	Until  time.Time `json:"until,omitzero"`
+	Serial string    `json:"serial,omitempty"`
+	Writ   string    `json:"writ,omitempty"` // JWS, from the first grant on
+
+	Attempt  int         `json:"attempt,omitempty"`  // number of the last call to the target
+	InFlight bool        `json:"inFlight,omitempty"` // its outcome is not known yet
+	Tries    int         `json:"tries,omitempty"`    // failures in a row
+	Retry    time.Time   `json:"retry,omitzero"`     // when the next call is due
+	KeptBy   ID          `json:"keptBy,omitempty"`   // the request that keeps this access after the end
+	Problem  string      `json:"problem,omitempty"`  // of the last failure
+	Receipt  Receipt     `json:"receipt,omitzero"`
+	Seen     Observation `json:"seen,omitzero"` // the last read-back
+	Claimed  *Claimed    `json:"claimed,omitempty"`
+	End      *Ended      `json:"end,omitempty"`
+	EndedAt  time.Time   `json:"endedAt,omitzero"`
+	ClosedAt time.Time   `json:"closedAt,omitzero"` // access was proven gone, or never was
+	Note     Commitment  `json:"note,omitempty"`    // of the denial
+}
+
+// A Vote is one person's signed yes to one terms digest.
+type Vote struct {
+	Stage  string    `json:"stage"`
+	By     Party     `json:"by"`
+	Digest Digest    `json:"digest"`
+	At     time.Time `json:"at"`
+}
+
+// Apply returns the request as it is after e. It is the only way a request changes.
+func (r Request) Apply(e Event) (Request, error) {
+	b, ok := e.Body.(step)
+	if !ok {
+		return r, Errorf(Invalid, "event %q is not part of a request's life", e.Body.Kind())
+	}
+	next, ok := life[b.Kind()].steps[r.Status]
+	if !ok {
+		return r, Errorf(Conflict, "request %s is %s: %s cannot follow", e.Stream, r.Status, b.Kind())
+	}
+	if e.Seq != r.Seq+1 {
+		return r, Errorf(Conflict, "request %s: event %d follows event %d", e.Stream, e.Seq, r.Seq)
+	}
+	r.ID, r.Status, r.Seq = ID(e.Stream), next, e.Seq
+	b.apply(&r, e)
+	return r, nil
+}
+
+// Open returns the stage that v is waiting in: the first without its quorum.
+func (r Request) Open(v Verdict) (Stage, bool) {
+	for _, s := range v.Stages {
+		if r.count(s.Name) < s.Quorum {
+			return s, true
+		}
+	}
+	return Stage{}, false
+}
+
+func (r Request) count(stage string) (n int) {
+	for _, v := range r.Votes {
+		if v.Stage == stage {
+			n++
+		}
+	}
+	return n
+}
+
+func (r Request) vote(uid UID) (Vote, bool) {
+	i := slices.IndexFunc(r.Votes, func(v Vote) bool { return v.By.UID == uid })
+	if i < 0 {
+		return Vote{}, false
+	}
+	return r.Votes[i], true
+}
+
+// Waiting returns who could decide next: the approvers of the open stage who
+// have not voted yet.
+func (r Request) Waiting() []Approver {
+	s, ok := r.Open(r.Verdict)
+	if !ok || r.Status != StatusPending {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(s.Approvers), func(a Approver) bool {
+		_, voted := r.vote(a.UID)
+		return voted
+	})
+}

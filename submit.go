@@ -1,0 +1,226 @@
+package writ
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// An Ask is what somebody asks for, before policy has looked at it.
+type Ask struct {
+	Subject     Ref               // the identity that is to get access
+	Entitlement string            // its name
+	Scope       map[string]string // every parameter without a default
+	For         Duration
+	StartAt     time.Time // zero: as soon as it is authorized
+	StartBy     time.Time // zero: as late as policy allows
+	Ends        []string  // "incident/INC-7": what ends it sooner
+	Ticket      string
+	Why         Commitment // of the justification
+	Recipient   string     // age recipient to seal the credential to
+	PublicKey   string     // CSR or SSH public key, for certificates
+}
+
+// Submit asks for access.
+type Submit struct {
+	Terms Terms // from Ask.Terms, with policy and route of the verdict
+}
+
+// Submitted records what was asked for, all of it, and what policy answered.
+type Submitted struct {
+	Terms   Terms     `json:"terms"`
+	Verdict Verdict   `json:"verdict"`
+	LapseAt time.Time `json:"lapseAt"`
+}
+
+// Unless policy says otherwise, an undecided request lapses after a week.
+const decideIn = Duration(7 * 24 * time.Hour)
+
+// MaxLive is how many live requests one identity may have.
+const MaxLive = 200
+
+// Terms fills in an ask from the documents and refuses what cannot be asked
+// for. Policy has not been asked yet: it judges these terms.
+func (a Ask) Terms(id ID, f Facts) (Terms, error) {
+	d := f.Directory
+	subject, ok := d.Identities[a.Subject]
+	if !ok {
+		return Terms{}, Errorf(Invalid, "there is no identity %q; see 'writ get identity'", a.Subject)
+	}
+	ent, ok := d.Entitlements[a.Entitlement]
+	if !ok {
+		return Terms{}, Errorf(Invalid, "there is no entitlement %q; see 'writ get entitlement'", a.Entitlement)
+	}
+	def, err := d.Define(ent)
+	if err != nil {
+		return Terms{}, err
+	}
+	scope, err := ent.fill(a.Scope)
+	if err != nil {
+		return Terms{}, err
+	}
+	if a.For <= 0 {
+		return Terms{}, Errorf(Invalid, "for how long? give a duration such as 15m or 24h; %s allows at most %s", ent.Name, ent.MaxFor)
+	}
+	if a.For > ent.MaxFor {
+		return Terms{}, Errorf(Invalid, "%s allows at most %s; %s is too long: ask for less", ent.Name, ent.MaxFor, a.For)
+	}
+	t := Terms{
+		V: 1, Request: id, Revision: 1, Requester: f.Actor, Subject: subject.Party(), Entitlement: def, Scope: scope,
+		For: a.For, StartAt: seconds(a.StartAt), StartBy: seconds(a.StartBy), Ends: slices.Clone(a.Ends),
+		Ticket: a.Ticket, Why: a.Why, Recipient: a.Recipient, PublicKey: a.PublicKey,
+	}
+	return t, t.checkAsk(f.Now)
+}
+
+func (t Terms) checkAsk(now time.Time) error {
+	if !t.StartBy.IsZero() && !t.StartBy.After(now) {
+		return Errorf(Invalid, "startBy %s is past; give a later one or leave it out", t.StartBy.Format(time.RFC3339))
+	}
+	if !t.StartBy.IsZero() && t.StartAt.After(t.StartBy) {
+		return Errorf(Invalid, "startAt %s is after startBy %s", t.StartAt.Format(time.RFC3339), t.StartBy.Format(time.RFC3339))
+	}
+	for _, end := range t.Ends {
+		if kind, name, ok := strings.Cut(end, "/"); !ok || kind == "" || name == "" {
+			return Errorf(Invalid, "end condition %q: write it as kind/name, for example incident/INC-7", end)
+		}
+	}
+	needsKey := t.Entitlement.Credential == "certificate" || t.Entitlement.Credential == "ssh-certificate"
+	if needsKey && t.PublicKey == "" {
+		return Errorf(Invalid, "%s issues a %s: send what it is for as publicKey (a CSR or an SSH public key)", t.Entitlement.Name, t.Entitlement.Credential)
+	}
+	return nil
+}
+
+// Define returns what an entitlement means now.
+func (d *Directory) Define(e Entitlement) (Definition, error) {
+	t, ok := d.Targets[e.Target]
+	if !ok {
+		return Definition{}, Errorf(Invalid, "%s: its target %q does not exist", e.Name, e.Target)
+	}
+	config, err := digest("writ/config/v1", t.Config)
+	return Definition{
+		Name: e.Name, UID: e.UID, Target: t.Name, TargetUID: t.UID, Connector: t.Connector,
+		Environment: t.Environment, Credential: e.Credential, Grant: e.Grant, Config: config,
+	}, err
+}
+
+// fill returns the scope with defaults, and refuses a value outside its parameter.
+func (e Entitlement) fill(given map[string]string) (map[string]string, error) {
+	scope := map[string]string{}
+	for _, name := range sortedKeys(given) {
+		p, ok := e.Scope[name]
+		if !ok {
+			return nil, Errorf(Invalid, "%s has no scope parameter %q; it has: %s", e.Name, name, orNone(sortedKeys(e.Scope)))
+		}
+		if !p.allows(given[name]) {
+			return nil, Errorf(Invalid, "%s: scope %s=%q is outside the parameter; %s", e.Name, name, given[name], p.hint())
+		}
+		scope[name] = given[name]
+	}
+	for _, name := range sortedKeys(e.Scope) {
+		if _, ok := scope[name]; ok {
+			continue
+		}
+		if e.Scope[name].Default == "" {
+			return nil, Errorf(Invalid, "%s needs scope %s; %s", e.Name, name, e.Scope[name].hint())
+		}
+		scope[name] = e.Scope[name].Default
+	}
+	return scope, nil
+}
+
+func (p Param) hint() string {
+	if len(p.OneOf) > 0 {
+		return "it is one of: " + strings.Join(p.OneOf, ", ")
+	}
+	return "it matches " + p.Pattern
+}
+
+func (c Submit) decide(r Request, f Facts) ([]Body, error) {
+	t := c.Terms
+	if r.Seq > 0 {
+		return nil, Errorf(Conflict, "request %s exists", r.ID)
+	}
+	if err := mayAsk(f.Directory, f.Actor, t.Subject); err != nil {
+		return nil, err
+	}
+	if len(f.Live) >= MaxLive {
+		return nil, Errorf(Conflict, "%s has %d live requests, the most an identity may have; end some first", t.Subject.Name, len(f.Live))
+	}
+	v := f.Verdict
+	lapse := f.Now.Add(orElse(v.DecideIn, decideIn).Std())
+	latest := lapse
+	if v.StartWithin > 0 {
+		latest = f.Now.Add(v.StartWithin.Std())
+	}
+	if t.StartBy.IsZero() {
+		t.StartBy = seconds(latest)
+		if t.StartAt.After(t.StartBy) {
+			return nil, Errorf(Invalid, "startAt %s is later than policy allows a start: %s", t.StartAt.Format(time.RFC3339), t.StartBy.Format(time.RFC3339))
+		}
+	}
+	for _, end := range v.Ends {
+		if !slices.Contains(t.Ends, end) {
+			t.Ends = append(t.Ends, end)
+		}
+	}
+	if t.StartBy.Before(lapse) {
+		lapse = t.StartBy
+	}
+	slices.Sort(t.Ends)
+	t.Policy, t.Route = v.Policy, v.Route
+	out := []Body{Submitted{t, v, lapse}}
+	switch _, waits := (Request{}).Open(v); {
+	case !v.Allowed:
+		return append(out, Denied{Policy: v.Why()}), nil
+	case !waits:
+		return append(out, authorize(t, f.Now)), nil
+	}
+	return out, nil
+}
+
+// mayAsk lets an identity ask for itself; its owner and deputy, and whom its
+// document names as askers, ask for it.
+func mayAsk(d *Directory, actor, subject Party) error {
+	who, known := d.Who(actor)
+	if !known || !who.Active() {
+		return Errorf(Forbidden, "%s is not an active identity", actor.Name)
+	}
+	s, ok := d.Who(subject)
+	if !ok || !s.Active() {
+		return Errorf(Forbidden, "%s is %s and gets no access", subject.Name, orElse(s.State, "gone"))
+	}
+	if actor.UID == subject.UID || d.Answers(who.Ref(), s.Ref()) || d.In(who.Ref(), s.Askers...) {
+		return nil
+	}
+	return Errorf(Forbidden, "%s may not ask for %s: only it, its owner, its deputy and its askers may", actor.Name, subject.Name)
+}
+
+// Kind returns "submitted".
+func (Submitted) Kind() Kind { return "submitted" }
+
+func (b Submitted) apply(r *Request, e Event) {
+	r.At, r.Terms, r.Verdict, r.LapseAt = e.At, b.Terms, b.Verdict, b.LapseAt
+	r.Digest, _ = b.Terms.Digest() // what cannot be hashed was not encoded either
+}
+
+func seconds(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+func orNone(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}
+
+func orElse[T comparable](v, other T) T {
+	var zero T
+	if v == zero {
+		return other
+	}
+	return v
+}

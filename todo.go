@@ -1,0 +1,38 @@
+package writ
+
+import "time"
+
+// A Task is work that a request waits for.
+type Task string
+
+// The tasks.
+const (
+	Nothing  Task = ""
+	DoLapse  Task = "lapse"
+	DoGrant  Task = "grant"
+	DoExpire Task = "expire"
+	DoRevoke Task = "revoke"
+)
+
+// Todo returns what the request waits for, and from when on. There is no other
+// scheduler: expiry cannot be forgotten in a second place.
+func (r Request) Todo() (Task, time.Time) {
+	switch r.Status {
+	case StatusPending:
+		return DoLapse, r.LapseAt
+	case StatusAuthorized, StatusGranting:
+		return DoGrant, earlier(r.Retry, r.Until) // BeginGrant ends what is over
+	case StatusActive:
+		return DoExpire, r.Until
+	case StatusRevoking:
+		return DoRevoke, r.Retry
+	}
+	return Nothing, time.Time{}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
