@@ -128,3 +128,9 @@ func (r Request) Waiting() []Approver {
 		return voted
 	})
 }
+
+// Live returns what decisions about other requests may know of this one.
+func (r Request) Live() Live {
+	e := r.Terms.Entitlement
+	return Live{r.ID, r.Status, e.Name, e.Target, e.Environment, r.Terms.Hold(), r.InFlight}
+}
