@@ -1,0 +1,183 @@
+package ledger
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// A Verifier reads a log once, from its first record to its last, and finds the
+// first position that does not hold. It keeps in memory the right edge of the
+// tree and the checkpoints, and reads each tile once.
+type Verifier struct {
+	tiles   Tiles
+	ahead   []Checkpoint // not reached yet, by size
+	edge    Edge         // of the records read
+	full    []Tile       // completed by the newest record
+	held    int64        // size of the newest checkpoint that held
+	suspect *Fault       // the first found, of which a checkpoint may tell more
+	verdict *Fault
+}
+
+// NewVerifier returns a verifier that holds a log against these tiles, unless
+// they are nil, and against checkpoints in any order: those the log itself has,
+// and those that others kept. All come from OpenCheckpoint with the same key.
+func NewVerifier(tiles Tiles, checkpoints []Checkpoint) *Verifier {
+	order := func(a, b Checkpoint) int {
+		return cmp.Or(cmp.Compare(a.Size, b.Size), bytes.Compare(a.Root[:], b.Root[:]))
+	}
+	ahead := slices.SortedFunc(slices.Values(checkpoints), order)
+	ahead = slices.CompactFunc(ahead, func(a, b Checkpoint) bool { return order(a, b) == 0 })
+	return &Verifier{tiles: tiles, ahead: ahead}
+}
+
+// Size returns the number of records read.
+func (v *Verifier) Size() int64 { return v.edge.Size() }
+
+// Root returns the root of the records read.
+func (v *Verifier) Root() Hash { return v.edge.Root() }
+
+// Add takes the next record, and the index under which it is stored. It returns
+// a *Fault once one is certain, and again on every later call; other errors are
+// those of reading tiles. That it returns nil does not mean that the record
+// holds: call Finish.
+func (v *Verifier) Add(ctx context.Context, index int64, record []byte) error {
+	if err := v.meet(ctx); err != nil {
+		return err
+	}
+	if next := v.edge.size; index > next {
+		return v.stop(ctx, &Fault{Kind: Missing, Index: next, Why: fmt.Sprintf("the record that follows has index %d", index)})
+	} else if index < next {
+		return v.stop(ctx, &Fault{Kind: Moved, Index: next, Why: fmt.Sprintf("a record with index %d stands here", index)})
+	}
+	v.full = v.edge.add(LeafHash(record), v.full[:0])
+	return v.compare(ctx, v.full)
+}
+
+// Finish says that there are no more records. It returns nil only if every
+// record, every tile over them and every checkpoint hold.
+func (v *Verifier) Finish(ctx context.Context) error {
+	if err := v.compare(ctx, v.edge.since(0)); err != nil {
+		return err
+	}
+	if err := v.meet(ctx); err != nil {
+		return err
+	}
+	size := v.edge.size
+	if len(v.ahead) > 0 {
+		return v.stop(ctx, &Fault{Kind: Truncated, Index: size, Why: fmt.Sprintf("the log ends here, but its signer signed a checkpoint of %d records", v.ahead[0].Size)})
+	}
+	stored, err := v.read(ctx, 0, size/TileWidth)
+	if err != nil {
+		return err
+	}
+	if width := len(stored) / tlog.HashSize; width > int(size%TileWidth) {
+		return v.stop(ctx, &Fault{Kind: Truncated, Index: size, Why: fmt.Sprintf("the log ends here, but %s is stored", Path(0, size/TileWidth, width))})
+	}
+	if v.suspect != nil {
+		return v.stop(ctx, v.suspect)
+	}
+	return nil
+}
+
+// read returns the stored hashes of a tile, none if there are no tiles.
+func (v *Verifier) read(ctx context.Context, level int, n int64) ([]byte, error) {
+	if v.tiles == nil {
+		return nil, nil
+	}
+	hashes, err := v.tiles.Tile(ctx, level, n)
+	if err != nil {
+		return nil, fmt.Errorf("ledger: read %s: %w", Path(level, n, TileWidth), err)
+	}
+	return hashes, nil
+}
+
+// compare holds tiles made from the records against the stored ones. Which of
+// the two is wrong if they differ is known at once where a checkpoint held for
+// the records, and otherwise with the next one.
+func (v *Verifier) compare(ctx context.Context, tiles []Tile) error {
+	for _, t := range tiles {
+		if v.tiles == nil || v.suspect != nil {
+			return nil
+		}
+		stored, err := v.read(ctx, t.Level, t.N)
+		if err != nil {
+			return err
+		}
+		v.suspect = t.against(stored)
+		if v.suspect != nil && v.suspect.end <= v.held {
+			v.confirm(v.held)
+		}
+	}
+	return nil
+}
+
+// meet holds the records read against the checkpoints of their number, and
+// returns the verdict if there is one.
+func (v *Verifier) meet(ctx context.Context) error {
+	for v.verdict == nil && len(v.ahead) > 0 && v.ahead[0].Size == v.edge.size {
+		c := v.ahead[0]
+		if v.ahead = v.ahead[1:]; len(v.ahead) > 0 && v.ahead[0].Size == c.Size {
+			return v.stop(ctx, &Fault{Kind: Forked, Index: v.held, Why: fmt.Sprintf("two checkpoints of %d records are signed, with roots %s and %s; the last that held has %d records", c.Size, c.Root, v.ahead[0].Root, v.held)})
+		}
+		if err := v.weigh(ctx, c); err != nil {
+			return err
+		}
+	}
+	if v.verdict == nil {
+		return nil
+	}
+	return v.verdict
+}
+
+// weigh draws the conclusion from a checkpoint of the size that is reached.
+func (v *Verifier) weigh(ctx context.Context, c Checkpoint) error {
+	root := v.edge.Root()
+	switch {
+	case c.Root == root && v.suspect == nil:
+		v.held = c.Size
+		return nil
+	case c.Root == root && v.suspect.Kind == Rewritten:
+		v.suspect.Kind = Forked
+		v.suspect.Why += fmt.Sprintf(" there, yet the later checkpoint of %d records confirms them", c.Size)
+		v.verdict = v.suspect
+		return nil
+	case c.Root == root:
+		v.confirm(c.Size)
+		return nil
+	}
+	if err := v.compare(ctx, v.edge.since(0)); err != nil { // a tile may know which record it is
+		return err
+	}
+	switch {
+	case v.suspect == nil:
+		v.suspect = &Fault{Kind: Rewritten, Index: v.held, Why: fmt.Sprintf("the checkpoint of %d records has root %s, the records have %s; one of records %d to %d is not what was signed", c.Size, c.Root, root, v.held, c.Size-1)}
+	case v.suspect.Kind != Rewritten:
+		v.suspect.Why += fmt.Sprintf(", and the checkpoint of %d records does not confirm the record", c.Size)
+		v.verdict = v.suspect
+	}
+	return nil
+}
+
+// confirm rules that the tile is wrong where it differs, because the records are
+// those of the checkpoint of this size.
+func (v *Verifier) confirm(size int64) {
+	v.suspect.Kind = Altered
+	v.suspect.Why += fmt.Sprintf(", but the checkpoint of %d records confirms the record", size)
+	v.verdict = v.suspect
+}
+
+// stop makes a fault the verdict if none is found before it.
+func (v *Verifier) stop(ctx context.Context, f *Fault) error {
+	if err := v.compare(ctx, v.edge.since(0)); err != nil {
+		return err
+	}
+	if v.verdict == nil {
+		v.verdict = cmp.Or(v.suspect, f)
+	}
+	return v.verdict
+}
