@@ -39,7 +39,7 @@ func (h Header) Stream() string { return h.Kind + ":" + h.Name }
 // An Identity is whoever may hold access or answer for it. Its name starts
 // with its kind: human, service, workload, agent, application.
 type Identity struct {
-	Header
+	Header      `yaml:",inline"`
 	Title       string            `json:"title,omitempty"`   // for people
 	Purpose     string            `json:"purpose,omitempty"` // what a non-human identity is there for
 	Owner       Ref               `json:"owner,omitempty"`   // the accountable human of a non-human identity
@@ -63,14 +63,14 @@ type Account struct {
 
 // A Group is a set of identities.
 type Group struct {
-	Header
+	Header  `yaml:",inline"`
 	Title   string `json:"title,omitempty"`
 	Members []Ref  `json:"members"`
 }
 
 // A Target is one configured real system.
 type Target struct {
-	Header
+	Header      `yaml:",inline"`
 	Title       string          `json:"title,omitempty"`
 	Connector   string          `json:"connector"` // name of the connector
 	Environment string          `json:"environment"`
@@ -81,7 +81,7 @@ type Target struct {
 // An Entitlement is one requestable unit of access at a target. Its name
 // starts with the target's.
 type Entitlement struct {
-	Header
+	Header      `yaml:",inline"`
 	Title       string            `json:"title,omitempty"`
 	Description string            `json:"description,omitempty"`
 	Target      string            `json:"target"`
@@ -104,7 +104,7 @@ type Param struct {
 
 // A Policy is the text of a policy file. Package policy reads it.
 type Policy struct {
-	Header
+	Header `yaml:",inline"`
 	Source string `json:"source"`
 }
 
