@@ -1,0 +1,125 @@
+// Package config is the one documented structure that a server starts from.
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+)
+
+// Config is a server's configuration: the file of `writ serve --config`. Every
+// field may be left out but Issuers, without which nobody can call.
+type Config struct {
+	Listen    string   `yaml:"listen"`      // address; 127.0.0.1:7480
+	URL       string   `yaml:"url"`         // under which callers reach the server; http(s)://LISTEN
+	TLS       TLS      `yaml:"tls"`         // needed to listen beyond this machine, unless behindProxy
+	Proxied   bool     `yaml:"behindProxy"` // a proxy in front speaks TLS
+	Data      string   `yaml:"data"`        // directory of the embedded database, keys and secrets
+	DB        string   `yaml:"db"`          // postgres://…; the embedded database in data if empty
+	Keys      string   `yaml:"keys"`        // key file; DATA/writ.keys
+	Secrets   string   `yaml:"secrets"`     // directory that file: references read from; DATA/secrets
+	Documents string   `yaml:"documents"`   // file or directory applied to an empty ledger
+	Issuers   []Issuer `yaml:"issuers"`     // whose tokens are accepted
+	Log       string   `yaml:"log"`         // text or json; json
+	Worker    Worker   `yaml:"worker"`
+
+	Dev bool `yaml:"-"` // the server is its own issuer, on this machine only
+}
+
+// TLS names the certificate and key of the server, in PEM files.
+type TLS struct {
+	Cert string `yaml:"cert"`
+	Key  string `yaml:"key"`
+}
+
+// An Issuer is an OpenID provider whose tokens are accepted.
+type Issuer struct {
+	URL        string        `yaml:"url"`        // exactly as in "iss"
+	Audience   string        `yaml:"audience"`   // that a token must have been made for
+	Algorithms []string      `yaml:"algorithms"` // of signatures; RS256, ES256 and EdDSA if empty
+	MaxAge     time.Duration `yaml:"maxAge"`     // since a token was issued
+}
+
+// Worker tunes how targets are called.
+type Worker struct {
+	Parallel int           `yaml:"parallel"` // calls at once; 32
+	Lease    time.Duration `yaml:"lease"`    // longest time one call may take; 1m
+	ClaimFor time.Duration `yaml:"claimFor"` // how long a credential waits to be claimed; 24h
+	Off      bool          `yaml:"off"`      // this process serves but calls no target
+}
+
+// Read reads a file. Unknown fields are refused with their place.
+func Read(path string) (Config, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return Config{}, fmt.Errorf("configuration: %w", err)
+	}
+	var c Config
+	err = yaml.NewDecoder(bytes.NewReader(data), yaml.Strict()).Decode(&c)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return c, fmt.Errorf("configuration %s: %s", path, strings.TrimSpace(err.Error()))
+	}
+	return c, nil
+}
+
+// Complete fills in what was left out and refuses what cannot be served.
+func (c Config) Complete() (Config, error) {
+	fill(&c.Listen, "127.0.0.1:7480")
+	if c.Data == "" && (c.DB == "" || c.Keys == "") {
+		return c, errors.New("configuration: say where state is kept: --data DIR (or data: DIR in the file)")
+	}
+	fill(&c.DB, filepath.Join(c.Data, "writ.db"))
+	fill(&c.Keys, filepath.Join(c.Data, "writ.keys"))
+	fill(&c.Secrets, filepath.Join(c.Data, "secrets"))
+	fill(&c.Log, "json")
+	scheme := "http"
+	if c.TLS.Cert != "" {
+		scheme = "https"
+	}
+	fill(&c.URL, scheme+"://"+c.Listen)
+	return c, c.check()
+}
+
+func fill(field *string, value string) {
+	if *field == "" {
+		*field = value
+	}
+}
+
+func (c Config) check() error {
+	host, _, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return fmt.Errorf("configuration: listen %q: write it as HOST:PORT", c.Listen)
+	}
+	ip := net.ParseIP(host)
+	local := host == "localhost" || ip != nil && ip.IsLoopback()
+	switch {
+	case c.Dev && !local:
+		return fmt.Errorf("configuration: --dev gives a token to whoever asks and listens on loopback only, not on %s", c.Listen)
+	case !local && c.TLS.Cert == "" && !c.Proxied:
+		return fmt.Errorf("configuration: %s is reachable from elsewhere: set tls, or behindProxy if a proxy in front speaks TLS", c.Listen)
+	case (c.TLS.Cert == "") != (c.TLS.Key == ""):
+		return errors.New("configuration: tls needs both cert and key")
+	case len(c.Issuers) == 0 && !c.Dev:
+		return errors.New("configuration: issuers is empty, so nobody could call; name the OpenID providers whose tokens to accept")
+	case c.Log != "text" && c.Log != "json":
+		return fmt.Errorf("configuration: log %q is not text or json", c.Log)
+	}
+	for _, i := range c.Issuers {
+		if i.URL == "" || i.Audience == "" {
+			return fmt.Errorf("configuration: issuer %q needs url and audience", i.URL)
+		}
+	}
+	return nil
+}
+
+// Embedded reports whether state is kept in the embedded database.
+func (c Config) Embedded() bool { return !strings.HasPrefix(c.DB, "postgres") }
