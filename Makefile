@@ -1,0 +1,36 @@
+# make test   everything CI runs; installs the Debian packages it needs
+# make demo   the main job, played on real systems
+# make bench  throughput beside the bare limits of this machine
+# make update rewrites golden files; read the diff before committing it
+
+GO      ?= go
+PKGS     = ./...
+GOFLAGS := -p=2
+export GOFLAGS
+
+.PHONY: test deps lint unit demo bench update build
+
+test: deps lint unit
+
+# What the tests start as real servers. Nothing is installed that is there.
+deps:
+	@scripts/deps
+
+lint:
+	@test -z "$$(gofmt -l .)" || { echo "gofmt these:"; gofmt -l .; exit 1; }
+	$(GO) vet $(PKGS)
+
+unit:
+	$(GO) test -race -timeout 15m $(PKGS)
+
+demo:
+	$(GO) run ./cmd/writ demo
+
+bench:
+	@scripts/bench
+
+update:
+	$(GO) test $(shell grep -rl --include='*_test.go' '"update"' . | xargs -n1 dirname | sort -u) -update
+
+build:
+	$(GO) build -trimpath -ldflags=-s -o bin/writ ./cmd/writ
