@@ -97,30 +97,35 @@ func (d *Directory) Current(def Definition) error {
 }
 
 // Independent refuses an approver who would approve for themselves, by any
-// road: the requester, the subject, whoever answers or asks for them, and
-// other accounts of the same people. A stage that asks the subject's owner on
-// purpose lets the owner answer, but never for a request that comes from them.
+// road: the requester, the subject, whoever answers or asks for them or is
+// asked for by them, with any account or machine of the same person. A stage
+// that asks the subject's owner on purpose lets the owner answer, but never for
+// a request that comes from them.
 func (d *Directory) Independent(actor Party, t Terms, owner bool) error {
 	no := func(why string) error {
 		return Errorf(Forbidden, "%s may not approve %s: %s; nobody approves for themselves", actor.Name, t.Request, why)
 	}
-	who, _ := d.Who(actor)
+	who, known := d.Who(actor)
+	if !known {
+		return no("they no longer exist")
+	}
 	for _, side := range []Party{t.Requester, t.Subject} {
 		other, ok := d.Who(side)
 		if !ok {
 			return no(string(side.Name) + " no longer exists")
 		}
+		answers := d.answersAs(who, other)
 		switch {
 		case d.same(who, other):
 			return no("it is theirs")
-		case d.Answers(other.Ref(), who.Ref()):
-			return no("they act for " + other.Name)
-		case side == t.Subject && side != t.Requester && owner:
+		case answers && owner && side == t.Subject && side != t.Requester:
 			continue
-		case d.answersAs(who, other):
+		case answers:
 			return no("they answer for " + other.Name)
-		case side == t.Subject && d.In(who.Ref(), other.Askers...):
+		case d.asks(who, other):
 			return no("they ask for " + other.Name)
+		case d.asks(other, who):
+			return no(other.Name + " asks for them")
 		}
 	}
 	return nil
@@ -151,6 +156,14 @@ func (d *Directory) answersAs(who, identity Identity) bool {
 		}
 	}
 	return false
+}
+
+// asks reports whether the identity may ask for the other, with any account of
+// the person or anything that these answer for.
+func (d *Directory) asks(who, other Identity) bool {
+	return slices.ContainsFunc(d.Expand(other.Askers...), func(asker Identity) bool {
+		return d.same(who, asker) || d.answersAs(who, asker)
+	})
 }
 
 // authorize sets the absolute bounds. Nothing ever moves them.

@@ -1,0 +1,277 @@
+package writ
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"time"
+)
+
+// A history is all that happened to one request, each event with the facts it
+// was decided on.
+type history []entry
+
+type entry struct {
+	Event
+	facts Facts
+}
+
+// audit holds a whole life against what must always be so. It knows events and
+// facts and has its own idea of every rule: it asks no verb.
+func (h history) audit() error {
+	a := auditor{persons: map[string]bool{}}
+	for i, e := range h {
+		if err := a.see(e); err != nil {
+			return fmt.Errorf("event %d, %s by %s: %w", i+1, e.Body.Kind(), e.Actor.Name, err)
+		}
+	}
+	return a.replay(h)
+}
+
+type auditor struct {
+	r          Request
+	persons    map[string]bool // who voted: UIDs, and persons where they are known
+	votes      []vote
+	authorized *Authorized
+	begun      int // the grant or revoke that is under way; 0: none
+	attempt    int
+	keeper     ID
+}
+
+type vote struct{ stage, who string }
+
+func (a *auditor) see(e entry) error {
+	before := a.r
+	after, err := before.Apply(e.Event)
+	if err != nil {
+		return err
+	}
+	a.r = after
+	switch b := e.Body.(type) {
+	case Submitted:
+		err = a.submitted(b, e)
+	case Approved:
+		err = a.approved(b, e)
+	case Authorized:
+		err = a.authorize(b, e)
+	case GrantBegun:
+		err = a.grantBegun(b, e)
+	case Granted:
+		err = a.answered(b.Attempt, b.Seen.State != Absent)
+	case GrantFailed:
+		err = a.answered(b.Attempt, true)
+	case Claimed:
+		err = a.claimed(before, e)
+	case Ended, Strayed:
+		a.begun, a.attempt = 0, a.attempt+1
+	case RevokeBegun:
+		err = a.revokeBegun(b, e)
+	case Revoked:
+		err = a.answered(b.Attempt, b.Seen.State == Absent && b.KeptBy == "" || b.KeptBy != "" && b.KeptBy == a.keeper)
+	case RevokeFailed:
+		err = a.answered(b.Attempt, true)
+	}
+	if err != nil {
+		return err
+	}
+	return a.always(before, e)
+}
+
+// always is what holds after every event.
+func (a *auditor) always(before Request, e entry) error {
+	r := a.r
+	task, due := r.Todo()
+	switch {
+	case r.Status.Live() && (task == Nothing || due.IsZero()):
+		return fmt.Errorf("%s, and nothing is to be done", r.Status)
+	case !r.Status.Live() && task != Nothing:
+		return fmt.Errorf("%s, and yet to do: %s", r.Status, task)
+	case r.Attempt < before.Attempt:
+		return fmt.Errorf("attempt %d after %d", r.Attempt, before.Attempt)
+	case r.Status.Holds() && a.authorized == nil:
+		return fmt.Errorf("%s without authorization", r.Status)
+	case r.Status.Holds() && (!r.Until.Equal(a.authorized.Until) || !r.Until.Equal(r.From.Add(r.Terms.For.Std()))):
+		return fmt.Errorf("until moved to %s", r.Until)
+	case r.Status == StatusClosed && e.Body.Kind() != "revoked":
+		return fmt.Errorf("closed by %s", e.Body.Kind())
+	case r.Status == StatusActive && !slices.Contains([]Kind{"granted", "claimed", "rechecked"}, e.Body.Kind()):
+		return fmt.Errorf("active by %s", e.Body.Kind())
+	case before.Status.Holds() && !r.Status.Holds() && r.Status != StatusClosed:
+		return fmt.Errorf("from %s straight to %s", before.Status, r.Status)
+	}
+	return nil
+}
+
+func (a *auditor) submitted(b Submitted, e entry) error {
+	digest, err := b.Terms.Digest()
+	switch {
+	case err != nil:
+		return err
+	case b.Terms.Requester != e.Actor:
+		return fmt.Errorf("asked by %s in the name of %s", e.Actor.Name, b.Terms.Requester.Name)
+	case string(b.Terms.Request) != e.Stream:
+		return fmt.Errorf("terms of %s", b.Terms.Request)
+	case a.r.Digest != digest:
+		return fmt.Errorf("digest %s of other terms", a.r.Digest)
+	}
+	return nil
+}
+
+func (a *auditor) approved(b Approved, e entry) error {
+	d := e.facts.Directory
+	who, known := d.Who(e.Actor)
+	digest, _ := a.r.Terms.Digest()
+	switch {
+	case !known || !who.Active() || !who.Human():
+		return fmt.Errorf("%s is no active person", e.Actor.Name)
+	case b.Digest != digest:
+		return fmt.Errorf("vote on other terms")
+	case !e.At.Before(a.r.LapseAt):
+		return fmt.Errorf("vote after the lapse")
+	case a.persons[string(who.UID)], who.Person != "" && a.persons[who.Person]:
+		return fmt.Errorf("%s voted twice", e.Actor.Name)
+	}
+	a.persons[string(who.UID)] = true
+	a.persons[who.Person] = true
+	a.votes = append(a.votes, vote{b.Stage, string(who.UID)})
+	byOwner := true
+	for _, v := range []Verdict{a.r.Verdict, e.facts.Verdict} {
+		i := v.stage(b.Stage)
+		if i >= 0 && !v.Stages[i].Has(who.UID) {
+			return fmt.Errorf("%s may not vote in %s", e.Actor.Name, b.Stage)
+		}
+		byOwner = byOwner && (i < 0 || v.Stages[i].Owner)
+	}
+	return a.independent(d, who, byOwner)
+}
+
+func (a *auditor) independent(d *Directory, who Identity, byOwner bool) error {
+	for _, side := range []Party{a.r.Terms.Requester, a.r.Terms.Subject} {
+		if byOwner && side == a.r.Terms.Subject && side != a.r.Terms.Requester && actsFor(d, who.Ref())[side.Name] && !sameBody(d, who.Ref(), side.Name) {
+			continue
+		}
+		if path := related(d, who.Ref(), side.Name); path != "" {
+			return fmt.Errorf("%s approves for themselves: %s %s", who.Name, path, side.Name)
+		}
+	}
+	return nil
+}
+
+func (a *auditor) authorize(b Authorized, e entry) error {
+	t := a.r.Terms
+	for _, v := range []Verdict{a.r.Verdict, e.facts.Verdict} {
+		for _, s := range v.Stages {
+			if n := a.count(s.Name); n < max(1, s.Quorum) {
+				return fmt.Errorf("stage %s has %d of %d votes", s.Name, n, s.Quorum)
+			}
+		}
+		if !v.Allowed || v.MaxFor > 0 && t.For > v.MaxFor {
+			return fmt.Errorf("policy does not allow it")
+		}
+	}
+	switch {
+	case b.From.Before(t.StartAt) || b.From.After(t.StartBy) || b.From.Before(e.At.Truncate(time.Second)):
+		return fmt.Errorf("starts at %s", b.From)
+	case !b.Until.Equal(b.From.Add(t.For.Std())):
+		return fmt.Errorf("until %s is not %s after %s", b.Until, t.For, b.From)
+	}
+	a.authorized = &b
+	return nil
+}
+
+func (a *auditor) count(stage string) (n int) {
+	for _, v := range a.votes {
+		if v.stage == stage {
+			n++
+		}
+	}
+	return n
+}
+
+func (a *auditor) grantBegun(b GrantBegun, e entry) error {
+	d := e.facts.Directory
+	subject, known := d.Who(a.r.Terms.Subject)
+	switch {
+	case e.At.Before(a.authorized.From) || !e.At.Before(a.authorized.Until):
+		return fmt.Errorf("begun at %s, outside its time", e.At)
+	case a.attempt == 0 && e.At.After(a.r.Terms.StartBy):
+		return fmt.Errorf("late start")
+	case !known || !subject.Active() || len(d.Accountable(subject)) == 0:
+		return fmt.Errorf("nobody holds it or answers for it")
+	case !e.facts.Verdict.Allowed:
+		return fmt.Errorf("policy does not allow it any more")
+	case d.Current(a.r.Terms.Entitlement) != nil:
+		return fmt.Errorf("the definition changed")
+	case slices.ContainsFunc(e.facts.Siblings, func(l Live) bool { return l.Status == StatusRevoking && l.InFlight }):
+		return fmt.Errorf("while the same access is being taken away")
+	}
+	return a.begin(b.Attempt)
+}
+
+func (a *auditor) revokeBegun(b RevokeBegun, e entry) error {
+	var keepers []ID
+	for _, s := range e.facts.Siblings {
+		if s.Status == StatusActive || s.Status == StatusGranting {
+			keepers = append(keepers, s.ID)
+		}
+	}
+	if (b.KeptBy != "" || len(keepers) > 0) && !slices.Contains(keepers, b.KeptBy) {
+		return fmt.Errorf("kept by %q, but held by %v", b.KeptBy, keepers)
+	}
+	a.keeper = b.KeptBy
+	return a.begin(b.Attempt)
+}
+
+func (a *auditor) begin(attempt int) error {
+	if attempt <= a.attempt {
+		return fmt.Errorf("attempt %d after %d", attempt, a.attempt)
+	}
+	a.attempt, a.begun = attempt, attempt
+	return nil
+}
+
+// answered is a report: of the call that is under way, and true.
+func (a *auditor) answered(attempt int, seen bool) error {
+	if attempt != a.begun {
+		return fmt.Errorf("stale answer %d, under way is %d", attempt, a.begun)
+	}
+	if !seen {
+		return fmt.Errorf("the read-back says otherwise")
+	}
+	a.begun = 0
+	return nil
+}
+
+func (a *auditor) claimed(before Request, e entry) error {
+	switch {
+	case before.Claimed != nil:
+		return fmt.Errorf("claimed twice")
+	case e.Actor != a.r.Terms.Requester:
+		return fmt.Errorf("claimed by %s", e.Actor.Name)
+	case !e.At.Before(a.authorized.Until):
+		return fmt.Errorf("claimed after the end")
+	}
+	return nil
+}
+
+// replay reads the whole history back from its stored bytes.
+func (a *auditor) replay(h history) error {
+	var again Request
+	for _, e := range h {
+		data, err := Encode(e.Event)
+		if err != nil {
+			return err
+		}
+		back, err := Decode(data)
+		if err != nil {
+			return err
+		}
+		if again, err = again.Apply(back); err != nil {
+			return err
+		}
+	}
+	if !reflect.DeepEqual(again, a.r) {
+		return fmt.Errorf("replayed from its bytes it is another request:\n%+v\n%+v", again, a.r)
+	}
+	return nil
+}
