@@ -10,6 +10,9 @@ type Command interface {
 // It reads no clock, does no I/O and changes nothing. No events and no error
 // means that the command asks for what is already so.
 func Decide(r Request, id ID, c Command, f Facts) (events []Event, err error) {
+	if r.Seq == 0 {
+		r.ID = id
+	}
 	bodies, err := c.decide(r, f)
 	if err != nil {
 		return nil, err

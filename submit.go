@@ -139,9 +139,12 @@ func (p Param) hint() string {
 }
 
 func (c Submit) decide(r Request, f Facts) ([]Body, error) {
-	t := c.Terms
+	t, v := c.Terms.clone(), f.Verdict
 	if r.Seq > 0 {
 		return nil, Errorf(Conflict, "request %s exists", r.ID)
+	}
+	if t.Request != r.ID || t.Requester != f.Actor {
+		return nil, Errorf(Invalid, "%s: its terms are of %s, asked for by %s; make them again", r.ID, t.Request, t.Requester.Name)
 	}
 	if err := mayAsk(f.Directory, f.Actor, t.Subject); err != nil {
 		return nil, err
@@ -149,25 +152,17 @@ func (c Submit) decide(r Request, f Facts) ([]Body, error) {
 	if len(f.Live) >= MaxLive {
 		return nil, Errorf(Conflict, "%s has %d live requests, the most an identity may have; end some first", t.Subject.Name, len(f.Live))
 	}
-	v := f.Verdict
-	lapse := f.Now.Add(orElse(v.DecideIn, decideIn).Std())
-	latest := lapse
-	if v.StartWithin > 0 {
-		latest = f.Now.Add(v.StartWithin.Std())
+	if v.MaxFor > 0 && t.For > v.MaxFor {
+		return nil, Errorf(Invalid, "policy allows %s for at most %s; %s is too long: ask for less", t.Entitlement.Name, v.MaxFor, t.For)
 	}
-	if t.StartBy.IsZero() {
-		t.StartBy = seconds(latest)
-		if t.StartAt.After(t.StartBy) {
-			return nil, Errorf(Invalid, "startAt %s is later than policy allows a start: %s", t.StartAt.Format(time.RFC3339), t.StartBy.Format(time.RFC3339))
-		}
+	lapse, err := t.bound(v, f.Now)
+	if err != nil {
+		return nil, err
 	}
 	for _, end := range v.Ends {
 		if !slices.Contains(t.Ends, end) {
 			t.Ends = append(t.Ends, end)
 		}
-	}
-	if t.StartBy.Before(lapse) {
-		lapse = t.StartBy
 	}
 	slices.Sort(t.Ends)
 	t.Policy, t.Route = v.Policy, v.Route
@@ -179,6 +174,28 @@ func (c Submit) decide(r Request, f Facts) ([]Body, error) {
 		return append(out, authorize(t, f.Now)), nil
 	}
 	return out, nil
+}
+
+// bound sets the latest start where none was given, and returns when the
+// request lapses undecided.
+func (t *Terms) bound(v Verdict, now time.Time) (lapse time.Time, err error) {
+	lapse = now.Add(orElse(v.DecideIn, decideIn).Std())
+	latest := lapse
+	if v.StartWithin > 0 {
+		latest = now.Add(v.StartWithin.Std())
+	}
+	if t.StartBy.IsZero() {
+		t.StartBy = seconds(latest)
+	}
+	switch {
+	case v.StartWithin > 0 && t.StartBy.After(latest):
+		return lapse, Errorf(Invalid, "startBy %s is later than policy allows: %s", t.StartBy.Format(time.RFC3339), latest.Format(time.RFC3339))
+	case t.StartAt.After(t.StartBy):
+		return lapse, Errorf(Invalid, "startAt %s is later than the latest start: %s", t.StartAt.Format(time.RFC3339), t.StartBy.Format(time.RFC3339))
+	case t.StartBy.Before(lapse):
+		lapse = t.StartBy
+	}
+	return lapse, nil
 }
 
 // mayAsk lets an identity ask for itself; its owner and deputy, and whom its

@@ -187,6 +187,15 @@ func (w *world) change(by Ref, c Put) ([]Event, error) {
 	return events, err
 }
 
+// with returns the directory as it would be with these documents.
+func (w *world) with(contents ...string) *Directory {
+	other := *w
+	if _, err := other.put(gus, contents...); err != nil {
+		panic(err) // a test names documents that are not accepted
+	}
+	return other.dir
+}
+
 // verdict expands the rules as a policy does: to people who are active.
 func (p rules) verdict(d *Directory) Verdict {
 	text, _ := json.Marshal(p)
