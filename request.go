@@ -81,6 +81,9 @@ func (r Request) Apply(e Event) (Request, error) {
 	if !ok {
 		return r, Errorf(Conflict, "request %s is %s: %s cannot follow", e.Stream, r.Status, b.Kind())
 	}
+	if r.Seq > 0 && e.Stream != string(r.ID) {
+		return r, Errorf(Conflict, "request %s: an event of %s is none of its own", r.ID, e.Stream)
+	}
 	if e.Seq != r.Seq+1 {
 		return r, Errorf(Conflict, "request %s: event %d follows event %d", e.Stream, e.Seq, r.Seq)
 	}
