@@ -92,10 +92,11 @@ func (r Request) Apply(e Event) (Request, error) {
 	return r, nil
 }
 
-// Open returns the stage that v is waiting in: the first without its quorum.
+// Open returns the stage that v is waiting in: the first without its quorum. A
+// stage is never without any: a quorum of zero is one forgotten.
 func (r Request) Open(v Verdict) (Stage, bool) {
 	for _, s := range v.Stages {
-		if r.count(s.Name) < s.Quorum {
+		if r.count(s.Name) < max(1, s.Quorum) {
 			return s, true
 		}
 	}
