@@ -1,0 +1,88 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/writhq/writ"
+)
+
+// A Job is a task that is due and that the caller holds until a moment.
+type Job struct {
+	ID    writ.ID
+	Task  writ.Task
+	Until time.Time
+}
+
+// Claim takes at most n tasks that are due and that nobody holds, the longest
+// due first. They are the caller's until the lease ends; a worker that dies
+// holds nothing after that, and the task is simply due again. While a call to
+// the target is under way (Request.InFlight) an Update leaves the claim as it
+// is; any other that changes the request ends it.
+func (db *DB) Claim(ctx context.Context, n int, lease time.Duration) ([]Job, error) {
+	var any int
+	err := db.read.QueryRowContext(ctx, "SELECT count(*) FROM (SELECT 1 FROM requests WHERE due <= $1 AND busy <= $1 LIMIT 1) AS due", micros(now())).Scan(&any)
+	if err != nil || any == 0 || n <= 0 {
+		return nil, explain(err) // looking costs no commit
+	}
+	var jobs []Job
+	_, err = db.do(&work{ctx: ctx, direct: func(b *batch) (err error) {
+		jobs, err = b.claim(n, lease)
+		return err
+	}})
+	if err != nil {
+		return nil, err
+	}
+	return jobs, nil
+}
+
+func (b *batch) claim(n int, lease time.Duration) ([]Job, error) {
+	type taken struct {
+		Job
+		due int64
+	}
+	var all []taken
+	until := b.now.Add(lease)
+	err := b.rows(`UPDATE requests SET busy = $1 WHERE id IN (
+		SELECT id FROM requests WHERE due <= $2 AND busy <= $2 ORDER BY due LIMIT $3) RETURNING id, task, due`,
+		[]any{micros(until), micros(b.now), n}, func(scan func(...any) error) error {
+			t := taken{Job: Job{Until: until}}
+			err := scan(&t.ID, &t.Task, &t.due)
+			all = append(all, t)
+			return err
+		})
+	b.wrote = b.wrote || len(all) > 0
+	slices.SortFunc(all, func(x, y taken) int { return cmp.Compare(x.due, y.due) })
+	var jobs []Job
+	for _, t := range all {
+		jobs = append(jobs, t.Job)
+	}
+	return jobs, err
+}
+
+// Release lets go of a claimed task. It is due again at retry.
+func (db *DB) Release(ctx context.Context, id writ.ID, retry time.Time) error {
+	_, err := db.do(&work{ctx: ctx, direct: func(b *batch) error {
+		b.wrote = true
+		_, err := b.exec(b.ctx, "UPDATE requests SET busy = $1 WHERE id = $2", micros(retry), string(id))
+		return err
+	}})
+	if err == nil && !retry.After(now()) {
+		db.ring()
+	}
+	return err
+}
+
+// Due delivers whenever something became due in this process. It is for waking
+// one who claims; who works for other processes, or for what becomes due by
+// the clock, claims from time to time as well.
+func (db *DB) Due() <-chan struct{} { return db.due }
+
+func (db *DB) ring() {
+	select {
+	case db.due <- struct{}{}:
+	default: // it rings already
+	}
+}

@@ -1,0 +1,84 @@
+package store
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/writhq/writ"
+)
+
+func TestClaimedTaskIsHeldUntilItIsDoneOrItsLeaseEnds(t *testing.T) {
+	each(t, func(t *testing.T, dsn string) {
+		db := openWorld(t, dsn)
+		r := authorized(t, db, 1)
+		claim := func(lease time.Duration) []Job {
+			t.Helper()
+			jobs, err := db.Claim(t.Context(), 10, lease)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return jobs
+		}
+		jobs := claim(time.Minute)
+		if len(jobs) != 1 || jobs[0].ID != r.ID || jobs[0].Task != writ.DoGrant {
+			t.Fatalf("claimed %v", jobs)
+		}
+		if jobs := claim(time.Minute); len(jobs) != 0 {
+			t.Fatalf("claimed twice: %v", jobs)
+		}
+		must(t, db, granting(r.ID)) // the call is under way
+		if jobs := claim(time.Minute); len(jobs) != 0 {
+			t.Fatalf("claimed while a call is under way: %v", jobs)
+		}
+		must(t, db, releasing(r.ID, "human/ann")) // the end does not wait for the call
+		if jobs = claim(10 * time.Millisecond); len(jobs) != 1 || jobs[0].Task != writ.DoRevoke {
+			t.Fatalf("claimed %v, want the end", jobs)
+		}
+		time.Sleep(20 * time.Millisecond)
+		if jobs = claim(time.Minute); len(jobs) != 1 {
+			t.Fatalf("a lease that ended is kept: %v", jobs)
+		}
+		if err := db.Release(t.Context(), r.ID, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if jobs = claim(time.Minute); len(jobs) != 1 {
+			t.Fatalf("released task is not due: %v", jobs)
+		}
+	})
+}
+
+func TestDeliveryIsTakenOnce(t *testing.T) {
+	each(t, func(t *testing.T, dsn string) {
+		db := openWorld(t, dsn)
+		r := authorized(t, db, 1)
+		d := Delivery{Request: r.ID, Attempt: 1, Sealed: []byte("sealed"), Until: time.Now().Add(time.Hour)}
+		if err := db.PutDelivery(t.Context(), d); !errors.Is(err, writ.Conflict) {
+			t.Errorf("a credential before any call to the target: %v", err)
+		}
+		r = must(t, db, granting(r.ID))
+		for range 2 { // the second takes the place of the first
+			if err := db.PutDelivery(t.Context(), d); err != nil {
+				t.Fatal(err)
+			}
+		}
+		must(t, db, granted(r.ID))
+		got, err := db.TakeDelivery(t.Context(), r.ID)
+		if err != nil || string(got) != "sealed" {
+			t.Fatalf("%q, %v", got, err)
+		}
+		if _, err := db.TakeDelivery(t.Context(), r.ID); !errors.Is(err, writ.NotFound) {
+			t.Errorf("taken twice: %v", err)
+		}
+		if err := db.PutDelivery(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+		must(t, db, releasing(r.ID, "human/ann"))
+		if n := count(t, db, "SELECT count(*) FROM deliveries"); n != 0 {
+			t.Error("a credential outlives its request")
+		}
+		if err := db.PutDelivery(t.Context(), d); !errors.Is(err, writ.Conflict) {
+			t.Errorf("a credential after the end: %v", err)
+		}
+	})
+}

@@ -1,0 +1,74 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/writhq/writ"
+)
+
+// A Delivery is a sealed credential that waits to be claimed.
+type Delivery struct {
+	Request writ.ID
+	Attempt int // the call to the target that made it
+	Sealed  []byte
+	Until   time.Time // nobody can claim it after that
+}
+
+// PutDelivery keeps a sealed credential in place of the one before. It is
+// refused with writ.Conflict once the request is over or another call to the
+// target has begun: what that call makes is what will be claimed.
+func (db *DB) PutDelivery(ctx context.Context, d Delivery) error {
+	_, err := db.do(&work{ctx: ctx, direct: func(b *batch) error {
+		r, err := b.request(d.Request)
+		if err != nil {
+			return err
+		}
+		if !claimable(r.Status) || d.Attempt != r.Attempt {
+			return writ.Errorf(writ.Conflict, "the credential of attempt %d is not kept: %s is %s at attempt %d", d.Attempt, d.Request, r.Status, r.Attempt)
+		}
+		b.wrote = true
+		return b.insert(deliveries, []any{string(d.Request), d.Attempt, d.Sealed, micros(d.Until)})
+	}})
+	return err
+}
+
+// TakeDelivery returns a sealed credential and keeps it no longer: whoever
+// calls it next gets writ.NotFound.
+func (db *DB) TakeDelivery(ctx context.Context, id writ.ID) ([]byte, error) {
+	var sealed []byte
+	_, err := db.do(&work{ctx: ctx, direct: func(b *batch) error {
+		sealed = nil
+		err := b.one("DELETE FROM deliveries WHERE request = $1 AND until > $2 RETURNING sealed", []any{string(id), micros(b.now)}, &sealed)
+		if errors.Is(err, sql.ErrNoRows) {
+			return writ.Errorf(writ.NotFound, "no credential waits for %s; it was taken, or its time was up", id)
+		}
+		b.wrote = true
+		return err
+	}})
+	if err != nil {
+		return nil, err
+	}
+	return sealed, nil
+}
+
+var deliveries = table{"deliveries", "request, attempt, sealed, until",
+	"ON CONFLICT (request) DO UPDATE SET attempt = excluded.attempt, sealed = excluded.sealed, until = excluded.until"}
+
+// sweep removes, once an hour, what nobody can ask for any more.
+func (b *batch) sweep() error {
+	if b.now.Sub(b.swept) < time.Hour {
+		return nil
+	}
+	b.swept, b.wrote = b.now, true
+	if _, err := b.exec(b.ctx, "DELETE FROM deliveries WHERE until <= $1", micros(b.now)); err != nil {
+		return err
+	}
+	_, err := b.exec(b.ctx, "DELETE FROM repeats WHERE at < $1", micros(b.now.Add(-repeatable)))
+	return err
+}
+
+// repeatable is how long an idempotency key is known.
+const repeatable = 48 * time.Hour

@@ -1,0 +1,167 @@
+package store
+
+import (
+	"slices"
+
+	"github.com/writhq/writ"
+)
+
+// prefetch reads with a few statements what the decisions on works will need.
+// Whatever it leaves out is read when it is needed.
+func (b *batch) prefetch(works []*work) error {
+	var ids, uids []string
+	var keys []repeat
+	for _, w := range works {
+		c := w.change
+		if c.Key != nil {
+			keys = append(keys, repeat{c.Key.Caller, c.Key.Key})
+		}
+		if _, ok := b.state.requests.get(c.ID); !ok && c.ID != "" {
+			ids = append(ids, string(c.ID))
+		}
+	}
+	if err := b.readRepeats(keys); err != nil {
+		return err
+	}
+	if err := b.readRequests(ids); err != nil {
+		return err
+	}
+	for _, w := range works {
+		r, _ := b.state.requests.get(w.change.ID)
+		uid := b.subject(r, w.change.Subject)
+		if _, ok := b.state.live.get(uid); !ok && uid != "" {
+			uids = append(uids, string(uid))
+		}
+	}
+	return b.readLive(uids)
+}
+
+// request returns a request as the decisions so far left it; the zero Request
+// if there is none.
+func (b *batch) request(id writ.ID) (writ.Request, error) {
+	if id == "" {
+		return writ.Request{}, nil
+	}
+	r, ok := b.state.requests.get(id)
+	if ok {
+		return r, nil
+	}
+	err := b.readRequests([]string{string(id)})
+	r, _ = b.state.requests.get(id)
+	return r, err
+}
+
+// subject returns whose live requests count for a decision.
+func (b *batch) subject(r writ.Request, ref writ.Ref) writ.UID {
+	if r.Seq > 0 {
+		return r.Terms.Subject.UID
+	}
+	return b.state.docs.dir.Identities[ref].UID
+}
+
+// facts fills in what only the store knows.
+func (b *batch) facts(r writ.Request, ref writ.Ref) (writ.Facts, error) {
+	f := writ.Facts{Now: b.now, Directory: b.state.docs.dir}
+	all, err := b.live(b.subject(r, ref))
+	if err != nil || len(all) == 0 {
+		return f, err
+	}
+	hold := writ.Digest("")
+	own := slices.IndexFunc(all, func(l writ.Live) bool { return l.ID == r.ID })
+	if own >= 0 {
+		hold = all[own].Hold
+	} else {
+		hold = r.Terms.Hold() // one that is over may stray
+	}
+	for i, l := range all {
+		if i == own {
+			continue
+		}
+		f.Live = append(f.Live, l)
+		if hold != "" && l.Hold == hold {
+			f.Siblings = append(f.Siblings, l)
+		}
+	}
+	return f, nil
+}
+
+// live returns the live requests of a subject as the decisions so far left them.
+func (b *batch) live(uid writ.UID) ([]writ.Live, error) {
+	if uid == "" {
+		return nil, nil
+	}
+	all, ok := b.state.live.get(uid)
+	if ok {
+		return all, nil
+	}
+	err := b.readLive([]string{string(uid)})
+	all, _ = b.state.live.get(uid)
+	return all, err
+}
+
+// relive brings its subject's list up to date with a request that has changed.
+func (b *batch) relive(r writ.Request) error {
+	uid := r.Terms.Subject.UID
+	all, err := b.live(uid)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(all, func(l writ.Live) bool { return l.ID == r.ID })
+	switch {
+	case !r.Status.Live() && i >= 0:
+		all = slices.Delete(all, i, i+1)
+	case r.Status.Live() && i >= 0:
+		all[i].Status, all[i].InFlight = r.Status, r.InFlight
+	case r.Status.Live():
+		all = append(all, r.Live())
+	}
+	b.state.live.put(uid, all)
+	return nil
+}
+
+func (b *batch) readRequests(ids []string) error {
+	for _, id := range ids {
+		b.state.requests.put(writ.ID(id), writ.Request{})
+	}
+	return b.each("SELECT body FROM requests WHERE id IN ", ids, func(scan func(...any) error) error {
+		var body []byte
+		if err := scan(&body); err != nil {
+			return err
+		}
+		r, err := decodeRequest(body)
+		b.state.requests.put(r.ID, r)
+		return err
+	})
+}
+
+func (b *batch) readLive(uids []string) error {
+	for _, uid := range uids {
+		b.state.live.put(writ.UID(uid), nil)
+	}
+	return b.each("SELECT live, id, status, entitlement, target, environment, hold, inflight FROM requests WHERE live IN ", uids, func(scan func(...any) error) error {
+		var uid writ.UID
+		var l writ.Live
+		if err := scan(&uid, &l.ID, &l.Status, &l.Entitlement, &l.Target, &l.Environment, &l.Hold, &l.InFlight); err != nil {
+			return err
+		}
+		all, _ := b.state.live.get(uid)
+		b.state.live.put(uid, append(all, l))
+		return nil
+	})
+}
+
+func (b *batch) readRepeats(keys []repeat) error {
+	var names []string
+	for _, k := range keys {
+		names = append(names, k.key)
+	}
+	return b.each("SELECT caller, key, fingerprint, request FROM repeats WHERE key IN ", names, func(scan func(...any) error) error {
+		var k repeat
+		var u use
+		if err := scan(&k.caller, &k.key, &u.fingerprint, &u.request); err != nil {
+			return err
+		}
+		b.repeats[k] = u
+		return nil
+	})
+}

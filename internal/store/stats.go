@@ -1,0 +1,80 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"math/bits"
+	"sync"
+	"time"
+
+	"github.com/writhq/writ"
+)
+
+// Stats is what an operator wants to see of a store. Counters are of this
+// process since it was opened.
+type Stats struct {
+	Queued  int                 // callers that wait in the queue
+	Live    map[writ.Status]int // live requests
+	Overdue time.Duration       // how long the oldest due task that nobody holds has waited
+	Size    int64               // events in the ledger
+
+	Commits        int64
+	Decisions      int64     // refused ones, too
+	Events         int64     // recorded
+	RevokeFailures int64     // recorded
+	Batches        [10]int64 // commits that answered at most 1, 2, 4, … 256, more
+}
+
+type counters struct {
+	mu sync.Mutex
+	Stats
+}
+
+func (c *counters) add(works []*work, b *batch) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.Commits++
+	c.Batches[min(bits.Len(uint(len(works)-1)), len(c.Batches)-1)]++
+	for _, w := range works {
+		if w.direct == nil {
+			c.Decisions++
+		}
+	}
+	c.Events += int64(len(b.events))
+	for _, e := range b.events {
+		if _, failed := e.Body.(writ.RevokeFailed); failed {
+			c.RevokeFailures++
+		}
+	}
+}
+
+// Stats returns how the store is doing.
+func (db *DB) Stats(ctx context.Context) (Stats, error) {
+	db.counters.mu.Lock()
+	s := db.counters.Stats
+	db.counters.mu.Unlock()
+	s.Queued, s.Live = len(db.queue), map[writ.Status]int{}
+	rows, err := db.read.QueryContext(ctx, "SELECT status, count(*) FROM requests WHERE live IS NOT NULL GROUP BY status")
+	if err != nil {
+		return s, explain(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var status writ.Status
+		var n int
+		if err := rows.Scan(&status, &n); err != nil {
+			return s, explain(err)
+		}
+		s.Live[status] = n
+	}
+	if err := rows.Err(); err != nil {
+		return s, explain(err)
+	}
+	at := now()
+	var oldest sql.NullInt64
+	err = db.read.QueryRowContext(ctx, "SELECT size, (SELECT min(due) FROM requests WHERE due <= $1 AND busy <= $1) FROM head", micros(at)).Scan(&s.Size, &oldest)
+	if oldest.Valid {
+		s.Overdue = at.Sub(time.UnixMicro(oldest.Int64))
+	}
+	return s, explain(err)
+}

@@ -1,0 +1,144 @@
+// Package store keeps the ledger's events, and what is derived from them, in
+// SQLite or PostgreSQL.
+//
+// Everything changes through one queue. Whoever wants a change waits in it; one
+// goroutine takes what waits, opens one transaction, takes the single row of
+// table head, makes the decisions one after the other, writes what follows from
+// all of them with a handful of statements, signs the checkpoint, commits once
+// and answers everybody:
+//
+//	update.go  Update and the queue      batch.go   the decisions of one transaction
+//	commit.go  the committer             write.go   what is written for them
+//	claim.go   due work                  state.go   what the committer remembers
+//	get.go     reads                     verify.go  the one checker
+//
+// The head row makes decisions serial across all processes that share a
+// database, so nothing else needs a lock and no decision is ever made on facts
+// that another one is changing.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/writhq/writ"
+	"github.com/writhq/writ/ledger"
+)
+
+// Config says which database, and who signs for its ledger.
+type Config struct {
+	DSN      string         // file path, "sqlite:PATH" or "postgres://…"
+	Log      *ledger.Signer // signs checkpoints; nil only with ReadOnly
+	ReadOnly bool           // nothing is written, and the database may be in use
+	Skew     time.Duration  // how far the clock may be behind the newest event; a minute if zero
+	Logger   *slog.Logger   // slog.Default() if nil
+}
+
+// A DB is an open database. Its methods are safe for concurrent use.
+type DB struct {
+	Config
+	postgres bool // other processes may write, too
+	read     *sql.DB
+	write    *sql.DB // one connection; nil if opened for reading
+	file     *file   // the lock on a SQLite file; nil if none is held
+
+	queue   chan *work
+	closing sync.RWMutex // held for reading while work enters the queue
+	closed  bool
+	running sync.WaitGroup
+	stop    context.CancelFunc
+
+	snapshot atomic.Pointer[snapshot] // newest known documents
+	wakers   wakers
+	due      chan struct{}
+	counters counters
+}
+
+// Open opens a database and brings its schema up to date. It refuses a database
+// that a newer program has changed, one whose ledger another key signs, and a
+// SQLite file that another process has open for writing.
+func Open(ctx context.Context, c Config) (*DB, error) {
+	if c.Log == nil && !c.ReadOnly {
+		return nil, errors.New("store: without a key to sign the ledger a database can only be opened for reading")
+	}
+	if c.Skew == 0 {
+		c.Skew = time.Minute
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	db := &DB{Config: c, due: make(chan struct{}, 1), queue: make(chan *work, maxQueue)}
+	if err := db.open(ctx); err != nil {
+		return nil, errors.Join(explain(err), db.shut())
+	}
+	return db, nil
+}
+
+func (db *DB) open(ctx context.Context) error {
+	if err := db.connect(); err != nil {
+		return err
+	}
+	if err := db.migrate(ctx); err != nil {
+		return err
+	}
+	if err := db.refresh(ctx); err != nil {
+		return err
+	}
+	if db.ReadOnly {
+		return nil
+	}
+	w := &writer{db: db}
+	if err := w.start(ctx); err != nil {
+		return errors.Join(err, w.drop())
+	}
+	ctx, db.stop = context.WithCancel(context.Background())
+	db.running.Go(func() { w.run() })
+	if db.postgres {
+		db.running.Go(func() { db.follow(ctx) })
+	}
+	return nil
+}
+
+// Close answers everybody who waits in the queue and closes the database.
+// Whoever comes later is refused. A second call does nothing.
+func (db *DB) Close() error {
+	db.closing.Lock()
+	was := db.closed
+	db.closed = true
+	db.closing.Unlock()
+	if was {
+		return nil
+	}
+	close(db.queue)
+	if db.stop != nil {
+		db.stop()
+	}
+	db.running.Wait()
+	return db.shut()
+}
+
+// shut closes what connect opened, in whatever state that is.
+func (db *DB) shut() error {
+	var errs []error
+	for _, pool := range []*sql.DB{db.write, db.read} {
+		if pool != nil {
+			errs = append(errs, pool.Close())
+		}
+	}
+	return errors.Join(append(errs, db.file.unlock())...)
+}
+
+// now returns the time in the precision that is kept.
+func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+
+func micros(t time.Time) int64 { return t.UnixMicro() }
+
+// Directory returns the newest documents that are known here. Changes made by
+// other processes are seen within a quarter of a second; decisions always see
+// the newest.
+func (db *DB) Directory() *writ.Directory { return db.snapshot.Load().dir }
