@@ -147,6 +147,8 @@ func TestProofTextsThatAreRefused(t *testing.T) {
 	} {
 		if p, err := ledger.ParseProof(text); err == nil {
 			t.Errorf("%s: read as %+v", name, p)
+		} else if strings.Contains(name, "extra") != strings.Contains(err.Error(), "an extra line, which nothing signs") {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

@@ -33,7 +33,7 @@ type Source interface {
 // is answered with 400, a tile that is not there yet with 404. An error of the
 // source is logged and answered with 500, without its text.
 //
-// Who mounts it strips the log's prefix and decides who may read: records are
+// Whoever mounts it strips the log's prefix and decides who may read: records are
 // served as they are.
 func Handler(source Source) http.Handler { return server{source} }
 
@@ -103,7 +103,7 @@ func (s server) tile(ctx context.Context, path, note string) (page, error) {
 	if err != nil {
 		return page{}, err
 	}
-	if has := held(c.Size, level, n); width > has {
+	if has := widthAt(c.Size, level, n); width > has {
 		return page{}, refusal{http.StatusNotFound, fmt.Sprintf("ledger: %s is not there yet: in a log of %d records it has a width of %d", path, c.Size, has)}
 	}
 	p := page{kind: "application/octet-stream", cache: "max-age=31536000, immutable", compress: level == Entries}

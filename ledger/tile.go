@@ -83,9 +83,9 @@ func ParsePath(path string) (level int, n int64, width int, err error) {
 	return t.L, t.N, t.W, nil
 }
 
-// held returns how many hashes a tile has in a log of this size, or how many
+// widthAt returns how many hashes a tile has in a log of this size, or how many
 // records an entry bundle has.
-func held(size int64, level int, n int64) int {
+func widthAt(size int64, level int, n int64) int {
 	count := size >> (tileHeight * max(level, 0))
 	if n > count/TileWidth {
 		return 0

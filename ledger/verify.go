@@ -20,12 +20,12 @@ type Verifier struct {
 	full    []Tile       // completed by the newest record
 	held    int64        // size of the newest checkpoint that held
 	suspect *Fault       // the first found, of which a checkpoint may tell more
-	verdict *Fault
+	ended   error        // the *Fault that is certain, or why a tile could not be read
 }
 
 // NewVerifier returns a verifier that holds a log against these tiles, unless
 // they are nil, and against checkpoints in any order: those the log itself has,
-// and those that others kept. All come from OpenCheckpoint with the same key.
+// and those that others kept. All come from OpenCheckpoint with a key of this log.
 func NewVerifier(tiles Tiles, checkpoints []Checkpoint) *Verifier {
 	order := func(a, b Checkpoint) int {
 		return cmp.Or(cmp.Compare(a.Size, b.Size), bytes.Compare(a.Root[:], b.Root[:]))
@@ -42,16 +42,17 @@ func (v *Verifier) Size() int64 { return v.edge.Size() }
 func (v *Verifier) Root() Hash { return v.edge.Root() }
 
 // Add takes the next record, and the index under which it is stored. It returns
-// a *Fault once one is certain, and again on every later call; other errors are
-// those of reading tiles. That it returns nil does not mean that the record
-// holds: call Finish.
+// a *Fault once one is certain; any other error is that of reading a tile. After
+// an error there is no going on: every later call returns it again. That Add
+// returns nil does not mean that the record holds: call Finish.
 func (v *Verifier) Add(ctx context.Context, index int64, record []byte) error {
 	if err := v.meet(ctx); err != nil {
 		return err
 	}
-	if next := v.edge.size; index > next {
+	switch next := v.edge.size; {
+	case index > next:
 		return v.stop(ctx, &Fault{Kind: Missing, Index: next, Why: fmt.Sprintf("the record that follows has index %d", index)})
-	} else if index < next {
+	case index < next:
 		return v.stop(ctx, &Fault{Kind: Moved, Index: next, Why: fmt.Sprintf("a record with index %d stands here", index)})
 	}
 	v.full = v.edge.add(LeafHash(record), v.full[:0])
@@ -71,12 +72,15 @@ func (v *Verifier) Finish(ctx context.Context) error {
 	if len(v.ahead) > 0 {
 		return v.stop(ctx, &Fault{Kind: Truncated, Index: size, Why: fmt.Sprintf("the log ends here, but its signer signed a checkpoint of %d records", v.ahead[0].Size)})
 	}
-	stored, err := v.read(ctx, 0, size/TileWidth)
-	if err != nil {
-		return err
-	}
-	if width := len(stored) / tlog.HashSize; width > int(size%TileWidth) {
-		return v.stop(ctx, &Fault{Kind: Truncated, Index: size, Why: fmt.Sprintf("the log ends here, but %s is stored", Path(0, size/TileWidth, width))})
+	for level := range len(v.edge.right) + 1 {
+		n := size >> (tileHeight * (level + 1))
+		stored, err := v.read(ctx, level, n)
+		if err != nil {
+			return err
+		}
+		if width := len(stored) / tlog.HashSize; width > widthAt(size, level, n) {
+			return v.stop(ctx, &Fault{Kind: Truncated, Index: size, Why: fmt.Sprintf("the log ends here, but %s is stored", Path(level, n, width))})
+		}
 	}
 	if v.suspect != nil {
 		return v.stop(ctx, v.suspect)
@@ -91,9 +95,9 @@ func (v *Verifier) read(ctx context.Context, level int, n int64) ([]byte, error)
 	}
 	hashes, err := v.tiles.Tile(ctx, level, n)
 	if err != nil {
-		return nil, fmt.Errorf("ledger: read %s: %w", Path(level, n, TileWidth), err)
+		v.ended = fmt.Errorf("ledger: read %s: %w", Path(level, n, TileWidth), err)
 	}
-	return hashes, nil
+	return hashes, v.ended
 }
 
 // compare holds tiles made from the records against the stored ones. Which of
@@ -117,9 +121,9 @@ func (v *Verifier) compare(ctx context.Context, tiles []Tile) error {
 }
 
 // meet holds the records read against the checkpoints of their number, and
-// returns the verdict if there is one.
+// returns how the verifier ended if it has.
 func (v *Verifier) meet(ctx context.Context) error {
-	for v.verdict == nil && len(v.ahead) > 0 && v.ahead[0].Size == v.edge.size {
+	for v.ended == nil && len(v.ahead) > 0 && v.ahead[0].Size == v.edge.size {
 		c := v.ahead[0]
 		if v.ahead = v.ahead[1:]; len(v.ahead) > 0 && v.ahead[0].Size == c.Size {
 			return v.stop(ctx, &Fault{Kind: Forked, Index: v.held, Why: fmt.Sprintf("two checkpoints of %d records are signed, with roots %s and %s; the last that held has %d records", c.Size, c.Root, v.ahead[0].Root, v.held)})
@@ -128,10 +132,7 @@ func (v *Verifier) meet(ctx context.Context) error {
 			return err
 		}
 	}
-	if v.verdict == nil {
-		return nil
-	}
-	return v.verdict
+	return v.ended
 }
 
 // weigh draws the conclusion from a checkpoint of the size that is reached.
@@ -144,7 +145,7 @@ func (v *Verifier) weigh(ctx context.Context, c Checkpoint) error {
 	case c.Root == root && v.suspect.Kind == Rewritten:
 		v.suspect.Kind = Forked
 		v.suspect.Why += fmt.Sprintf(" there, yet the later checkpoint of %d records confirms them", c.Size)
-		v.verdict = v.suspect
+		v.ended = v.suspect
 		return nil
 	case c.Root == root:
 		v.confirm(c.Size)
@@ -154,11 +155,13 @@ func (v *Verifier) weigh(ctx context.Context, c Checkpoint) error {
 		return err
 	}
 	switch {
+	case v.ended != nil:
+		// an older checkpoint has decided what the tiles show
 	case v.suspect == nil:
 		v.suspect = &Fault{Kind: Rewritten, Index: v.held, Why: fmt.Sprintf("the checkpoint of %d records has root %s, the records have %s; one of records %d to %d is not what was signed", c.Size, c.Root, root, v.held, c.Size-1)}
 	case v.suspect.Kind != Rewritten:
 		v.suspect.Why += fmt.Sprintf(", and the checkpoint of %d records does not confirm the record", c.Size)
-		v.verdict = v.suspect
+		v.ended = v.suspect
 	}
 	return nil
 }
@@ -168,16 +171,16 @@ func (v *Verifier) weigh(ctx context.Context, c Checkpoint) error {
 func (v *Verifier) confirm(size int64) {
 	v.suspect.Kind = Altered
 	v.suspect.Why += fmt.Sprintf(", but the checkpoint of %d records confirms the record", size)
-	v.verdict = v.suspect
+	v.ended = v.suspect
 }
 
-// stop makes a fault the verdict if none is found before it.
+// stop ends with a fault, or with one before it that the last tiles show.
 func (v *Verifier) stop(ctx context.Context, f *Fault) error {
 	if err := v.compare(ctx, v.edge.since(0)); err != nil {
 		return err
 	}
-	if v.verdict == nil {
-		v.verdict = cmp.Or(v.suspect, f)
+	if v.ended == nil {
+		v.ended = cmp.Or(v.suspect, f)
 	}
-	return v.verdict
+	return v.ended
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -40,7 +41,8 @@ func verify(ctx context.Context, rows []row, tiles ledger.Tiles, checkpoints []l
 func TestWholeLogHolds(t *testing.T) {
 	for _, n := range []int{0, 1, 100, 255, 256, 257, 512, 1000, 66_000} {
 		j := newJournal(t, n)
-		v := ledger.NewVerifier(j, j.checkpoints(t))
+		own := j.checkpoints(t)
+		v := ledger.NewVerifier(j, append(own, own...)) // those that others kept are the same
 		for i, record := range j.records {
 			if err := v.Add(t.Context(), int64(i), record); err != nil {
 				t.Fatal(err)
@@ -91,6 +93,12 @@ func (s *scene) only(sizes ...int64) {
 
 // flip changes a stored hash.
 func (s *scene) flip(level int, n int64, hash int) { s.tiles[place{level, n}][hash*32] ^= 1 }
+
+// lengthen appends bytes to a stored tile of level 0.
+func (s *scene) lengthen(n int64, by int) {
+	p := place{0, n}
+	s.tiles[p] = append(bytes.Clone(s.tiles[p]), make([]byte, by)...)
+}
 
 // rehash makes the tiles agree with the rows, as somebody would who has the
 // database but not the signing key.
@@ -175,15 +183,19 @@ var tampers = []struct {
 	{"leaf hash changed", func(t *testing.T, s *scene) { s.flip(0, 1, 0) }, ledger.Altered, 256, "the checkpoint of 500 records confirms the record"},
 	{"leaf hash changed after a checkpoint", func(t *testing.T, s *scene) { s.flip(0, 1, 250) }, ledger.Altered, 506, "the checkpoint of 600 records confirms the record"},
 	{"hash of the last leaf changed", func(t *testing.T, s *scene) { s.flip(0, 3, 231) }, ledger.Altered, 999, "the checkpoint of 1000 records confirms the record"},
+	{"leaf hash changed before a checkpoint, record edited after it", func(t *testing.T, s *scene) { s.flip(0, 1, 150); s.edit(520, "x"); s.only(500, 1000) }, ledger.Altered, 406, "the checkpoint of 500 records confirms the record"},
+	{"leaf hash changed before a checkpoint, fork after it", func(t *testing.T, s *scene) {
+		s.only(400)
+		s.checkpoints = append(s.checkpoints, branch(t, 400, 500)[5:]...)
+		s.flip(0, 1, 50)
+	}, ledger.Altered, 306, "has another hash, but the checkpoint of 400 records confirms the record"},
 	{"node changed", func(t *testing.T, s *scene) { s.flip(1, 0, 1) }, ledger.Altered, 256, "tile/1/000 does not have the root of records 256 to 511, but the checkpoint of 900 records confirms"},
 	{"tile missing", func(t *testing.T, s *scene) { delete(s.tiles, place{0, 2}) }, ledger.Altered, 512, "tile/0/002 ends before it"},
 	{"upper tile missing", func(t *testing.T, s *scene) { delete(s.tiles, place{1, 0}) }, ledger.Altered, 0, "tile/1/000 does not have the root of records 0 to 255"},
-	{"tile too long", func(t *testing.T, s *scene) {
-		s.tiles[place{0, 0}] = make([]byte, 0)
-		s.rehash(t)
-		p := place{0, 0}
-		s.tiles[p] = append(bytes.Clone(s.tiles[p]), 0)
-	}, ledger.Altered, 256, "8193 bytes"},
+	{"tile too long", func(t *testing.T, s *scene) { s.lengthen(0, 32) }, ledger.Altered, 256, "tile/0/000 has 8224 bytes"},
+	{"tile with half a hash", func(t *testing.T, s *scene) { s.lengthen(3, 16) }, ledger.Altered, 1000, "tile/0/003 has 7440 bytes"},
+	{"hash too many", func(t *testing.T, s *scene) { p := place{1, 0}; s.tiles[p] = append(s.tiles[p], make([]byte, 32)...) }, ledger.Truncated, 1000, "tile/1/000.p/4 is stored"},
+	{"level too many", func(t *testing.T, s *scene) { s.tiles[place{2, 0}] = make([]byte, 32) }, ledger.Truncated, 1000, "tile/2/000.p/1 is stored"},
 
 	// checkpoints against the log
 	{"fork kept by somebody", func(t *testing.T, s *scene) { s.checkpoints = append(s.checkpoints, branch(t, 300, 500)[5]) }, ledger.Forked, 400, "two checkpoints of 500 records"},
@@ -212,7 +224,10 @@ func TestTamperedLogs(t *testing.T) {
 			if !errors.As(err, &fault) {
 				t.Fatalf("got %v, want a fault", err)
 			}
-			if fault.Kind != test.kind || fault.Index != test.index || !strings.Contains(fault.Why, test.why) {
+			if strings.Contains(fault.Why, "confirms") && strings.Contains(fault.Why, "does not confirm") {
+				t.Errorf("contradicts itself: %v", err)
+			}
+			if !strings.HasPrefix(err.Error(), fmt.Sprintf("ledger: record %d: %s: ", test.index, test.kind)) || fault.Kind != test.kind || fault.Index != test.index || !strings.Contains(fault.Why, test.why) {
 				t.Fatalf("got %v\nwant record %d: %s: … %s", err, test.index, test.kind, test.why)
 			}
 		})
@@ -258,11 +273,45 @@ func TestVerdictStays(t *testing.T) {
 	}
 }
 
+// TestTilesThatCannotBeReadAreNoFault has one read fail, at each place where
+// tiles are read, and goes on all the same: that must not end well.
 func TestTilesThatCannotBeReadAreNoFault(t *testing.T) {
-	j, down := newJournal(t, 300), errors.New("store is down")
-	err := verify(t.Context(), j.rows(), brokenTiles{down}, nil)
-	var fault *ledger.Fault
-	if !errors.Is(err, down) || errors.As(err, &fault) || !strings.Contains(err.Error(), "read tile/0/000: store is down") {
-		t.Fatalf("got %v", err)
+	j, down := newJournal(t, 600), errors.New("store is down")
+	for _, test := range []struct {
+		name   string
+		when   int // which of the reads fails
+		tamper func(*scene)
+	}{
+		{"full tile", 1, func(*scene) {}},
+		{"last tile", 3, func(*scene) {}},
+		{"end of the log", 5, func(*scene) {}},
+		{"looking for an edit", 1, func(s *scene) { s.edit(10, "x") }},
+		{"looking for what is before a gap", 1, func(s *scene) { s.rows = slices.Delete(s.rows, 10, 11) }},
+	} {
+		s := &scene{j, j.rows(), j.checkpoints(t)}
+		test.tamper(s)
+		v := ledger.NewVerifier(&failingOnce{j, test.when, down}, s.checkpoints)
+		for _, r := range s.rows {
+			v.Add(t.Context(), r.index, r.record)
+		}
+		err := v.Finish(t.Context())
+		var fault *ledger.Fault
+		if !errors.Is(err, down) || errors.As(err, &fault) || !strings.Contains(err.Error(), "ledger: read tile/0/00") {
+			t.Errorf("%s: got %v", test.name, err)
+		}
 	}
+}
+
+// failingOnce fails the read with this number, from 1.
+type failingOnce struct {
+	ledger.Tiles
+	when int
+	err  error
+}
+
+func (f *failingOnce) Tile(ctx context.Context, level int, n int64) ([]byte, error) {
+	if f.when--; f.when == 0 {
+		return nil, f.err
+	}
+	return f.Tiles.Tile(ctx, level, n)
 }
