@@ -1,0 +1,137 @@
+// Package door is the one way in: every action of every caller, over whatever
+// road it comes, is a method here with the caller's identity as an argument.
+// It loads nothing by itself and decides nothing: the rules are in the core,
+// the facts come from the transaction that records the decision.
+package door
+
+import (
+	"context"
+	"crypto/rand"
+	"strings"
+	"time"
+
+	"filippo.io/age"
+	"github.com/oklog/ulid/v2"
+
+	"github.com/writhq/writ"
+	"github.com/writhq/writ/connector"
+	"github.com/writhq/writ/internal/store"
+	"github.com/writhq/writ/policy"
+)
+
+// Config is what a Door stands on.
+type Config struct {
+	Store   *store.DB
+	Judge   *policy.Judge
+	Drivers map[string]connector.Driver
+	Claims  *age.X25519Identity                      // opens credentials that are claimed
+	Target  func(context.Context, writ.Target) error // refuses a target whose configuration cannot be opened
+}
+
+// A Door answers callers. Its methods are safe for concurrent use.
+type Door struct{ Config }
+
+// New returns a door.
+func New(c Config) *Door { return &Door{c} }
+
+// A Caller is who acts. A Key makes a call repeatable: the same caller with the
+// same key and the same content gets the same answer, not a second effect.
+type Caller struct {
+	writ.Party
+	Key         string
+	Fingerprint writ.Digest // of the call's content
+}
+
+// System is the caller that Writ itself is.
+var System = Caller{Party: writ.System}
+
+func (c Caller) key() *store.Key {
+	if c.Key == "" {
+		return nil
+	}
+	return &store.Key{Caller: c.UID, Key: c.Key, Fingerprint: c.Fingerprint}
+}
+
+// decide makes the decision of a command about an existing request: the facts
+// of the transaction, and what policy says now.
+func (d *Door) decide(who Caller, id writ.ID, c writ.Command) func(writ.Request, writ.Facts) ([]writ.Event, error) {
+	return func(r writ.Request, f writ.Facts) ([]writ.Event, error) {
+		if r.Seq == 0 {
+			return nil, unknown(id)
+		}
+		f.Actor = who.Party
+		f.Authority = d.Judge.Authority(f.Directory, who.Name)
+		if !sees(r, f) {
+			return nil, unknown(id)
+		}
+		if needsPolicy(c) {
+			f.Verdict = d.Judge.Verdict(policy.Query{Terms: r.Terms, Facts: f})
+		}
+		return writ.Decide(r, id, c, f)
+	}
+}
+
+// needsPolicy says which commands ask policy. What ends access never does:
+// revoking must work when policy does not.
+func needsPolicy(c writ.Command) bool {
+	switch c.(type) {
+	case writ.Approve, writ.Deny:
+		return true
+	}
+	return false
+}
+
+// sees reports whether the actor may know of the request: whoever has a part
+// in it, owns what it is about, or may audit or revoke.
+func sees(r writ.Request, f writ.Facts) bool {
+	if f.Authority.Audit || f.Authority.Revoke || f.Actor == writ.System {
+		return true
+	}
+	d, who := f.Directory, f.Actor
+	if who.UID == r.Terms.Requester.UID || who.UID == r.Terms.Subject.UID || d.Answers(who.Name, r.Terms.Subject.Name) {
+		return true
+	}
+	for _, s := range r.Verdict.Stages {
+		if s.Has(who.UID) {
+			return true
+		}
+	}
+	return d.In(who.Name, d.Entitlements[r.Terms.Entitlement.Name].Owners...) ||
+		d.In(who.Name, d.Targets[r.Terms.Entitlement.Target].Owners...)
+}
+
+func unknown(id writ.ID) error {
+	return writ.Errorf(writ.NotFound, "there is no request %q that you have a part in; see 'writ list'", id)
+}
+
+// facts are those of now, for looking ahead and for reading: nothing that is
+// decided on them is recorded.
+func (d *Door) facts(who Caller) writ.Facts {
+	dir := d.Store.Directory()
+	return writ.Facts{
+		Now: time.Now().UTC().Truncate(time.Microsecond), Actor: who.Party, Directory: dir,
+		Authority: d.Judge.Authority(dir, who.Name),
+	}
+}
+
+// newID returns a sortable id with a typed prefix.
+func newID(prefix string) string {
+	return prefix + "-" + strings.ToLower(ulid.MustNew(ulid.Now(), rand.Reader).String())
+}
+
+// text makes the stored form of free text and its commitment.
+func text(id writ.ID, name, content string) ([]store.Text, writ.Commitment, error) {
+	content = strings.TrimSpace(content)
+	if content == "" {
+		return nil, "", nil
+	}
+	if len(content) > maxText {
+		return nil, "", writ.Errorf(writ.Invalid, "the text has %d bytes; at most %d are kept: say it shorter and link to the rest", len(content), maxText)
+	}
+	salt := make([]byte, 16)
+	rand.Read(salt) // never fails: crypto/rand
+	c, err := writ.Commit(salt, content)
+	return []store.Text{{Request: id, Name: name, Salt: salt, Text: content}}, c, err
+}
+
+const maxText = 4 << 10

@@ -1,0 +1,140 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/writhq/writ"
+	"github.com/writhq/writ/connector"
+	"github.com/writhq/writ/internal/seal"
+	"github.com/writhq/writ/internal/store"
+)
+
+// grant makes access exist: sign the writ, say what is about to be done, check
+// the writ, do it, read it back, say what came of it.
+func (w *Worker) grant(ctx context.Context, job store.Job) error {
+	r, err := w.begin(ctx, job.ID)
+	if err != nil || r.Status != writ.StatusGranting {
+		return err
+	}
+	call, cancel := context.WithDeadline(ctx, job.Until.Add(-w.Lease/6)) // leave time to record the outcome
+	defer cancel()
+	report := writ.ReportGrant{Attempt: r.Attempt}
+	if err := w.carryOut(call, r, &report); err != nil {
+		report.Problem, report.Refused = problem(err), refused(err)
+	}
+	if report.Problem != "" {
+		w.Metrics.failed("grant")
+		w.Logger.WarnContext(ctx, "grant failed", "request", r.ID, "attempt", r.Attempt, "target", r.Terms.Entitlement.Target, "problem", report.Problem)
+	}
+	_, err = w.decide(ctx, r.ID, report)
+	return err
+}
+
+// begin records the intent, with the signed writ the first time.
+func (w *Worker) begin(ctx context.Context, id writ.ID) (writ.Request, error) {
+	r, err := w.Store.Get(ctx, id)
+	if err != nil {
+		return r, err
+	}
+	c := writ.BeginGrant{}
+	if r.Writ == "" {
+		if c.Writ, err = w.sign(r); err != nil {
+			return r, err
+		}
+	}
+	return w.decide(ctx, id, c)
+}
+
+func (w *Worker) sign(r writ.Request) (string, error) {
+	o, err := r.Order()
+	if err != nil {
+		return "", err
+	}
+	payload, err := o.Canonical()
+	if err != nil {
+		return "", err
+	}
+	return w.Signer.Sign(payload)
+}
+
+// carryOut does what the writ says, and nothing else: the connector sees only
+// what stands in the signed writ.
+func (w *Worker) carryOut(ctx context.Context, r writ.Request, report *writ.ReportGrant) error {
+	o, err := w.verified(r)
+	if err != nil {
+		return err
+	}
+	c, err := w.Targets.Connector(ctx, w.Store.Directory(), o.Terms.Entitlement)
+	if err != nil {
+		return err
+	}
+	got, err := c.Grant(ctx, order(o))
+	if err != nil {
+		return err
+	}
+	report.Receipt = receipt(got)
+	if report.Seen, err = c.Observe(ctx, order(o), got); err != nil {
+		return fmt.Errorf("access was granted but cannot be read back: %w", err)
+	}
+	if report.Seen.State == writ.Absent || len(report.Seen.Differs) > 0 {
+		return fmt.Errorf("the target does not show what was ordered: %s", strings.Join(append(report.Seen.Differs, string(report.Seen.State)), "; "))
+	}
+	return w.deliver(ctx, o, r.Attempt, got.Credential)
+}
+
+// verified returns the order in a request's writ after checking all of it
+// against its signature and against the request.
+func (w *Worker) verified(r writ.Request) (writ.Order, error) {
+	var o writ.Order
+	payload, err := w.Signer.Verify(r.Writ)
+	if err == nil {
+		err = json.Unmarshal(payload, &o)
+	}
+	if err == nil {
+		err = o.Check(r)
+	}
+	if err != nil {
+		w.Metrics.refused()
+		w.Logger.Error("ALARM: a writ does not hold; nothing is done", "request", r.ID, "err", err)
+		return o, fmt.Errorf("the writ does not hold: %w: %w", err, connector.ErrRefused)
+	}
+	return o, nil
+}
+
+// deliver keeps the credential for its holder, sealed.
+func (w *Worker) deliver(ctx context.Context, o writ.Order, attempt int, c *connector.Credential) error {
+	if c == nil {
+		return nil
+	}
+	to := o.Terms.Recipient
+	if to == "" {
+		to = w.Seal
+	}
+	sealed, err := seal.Seal(c, to)
+	if err != nil {
+		return err
+	}
+	until := time.Now().Add(w.ClaimFor)
+	if o.Until.Before(until) {
+		until = o.Until
+	}
+	return w.Store.PutDelivery(ctx, store.Delivery{Request: o.Request, Attempt: attempt, Sealed: sealed, Until: until})
+}
+
+func refused(err error) bool {
+	return errors.Is(err, connector.ErrRefused) || errors.Is(err, writ.Invalid) || errors.Is(err, writ.Stale)
+}
+
+// problem is an error's text as the ledger keeps it: short, on one line.
+func problem(err error) string {
+	text := strings.Join(strings.Fields(err.Error()), " ")
+	if errors.Is(err, context.DeadlineExceeded) {
+		text = "no answer in time: " + text
+	}
+	return text[:min(len(text), 500)]
+}

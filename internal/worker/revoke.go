@@ -1,0 +1,67 @@
+package worker
+
+import (
+	"context"
+	"time"
+
+	"github.com/writhq/writ"
+	"github.com/writhq/writ/connector"
+	"github.com/writhq/writ/internal/store"
+)
+
+// revoke makes access stop and proves it by reading back. It is tried for ever.
+func (w *Worker) revoke(ctx context.Context, job store.Job) error {
+	r, err := w.decide(ctx, job.ID, writ.BeginRevoke{})
+	if err != nil || r.Status != writ.StatusRevoking {
+		return err
+	}
+	call, cancel := context.WithDeadline(ctx, job.Until.Add(-w.Lease/6))
+	defer cancel()
+	report := writ.ReportRevoke{Attempt: r.Attempt}
+	if report.Seen, err = w.takeAway(call, r); err != nil {
+		report.Problem = problem(err)
+	}
+	done, err := w.decide(ctx, r.ID, report)
+	if err != nil {
+		return err
+	}
+	w.account(ctx, done)
+	return nil
+}
+
+// account tells metrics and log how the revocation went.
+func (w *Worker) account(ctx context.Context, r writ.Request) {
+	switch {
+	case r.Status == writ.StatusClosed && r.End.Cause == writ.Expired:
+		w.Metrics.lag(r.ClosedAt.Sub(r.Until))
+	case r.Status == writ.StatusRevoking && r.Problem != "":
+		w.Metrics.failed("revoke")
+		level := w.Logger.WarnContext
+		if time.Since(r.EndedAt) > alarmAfter {
+			level = w.Logger.ErrorContext
+		}
+		level(ctx, "access is not proven gone; trying again", "request", r.ID, "target", r.Terms.Entitlement.Target,
+			"since", r.EndedAt, "tries", r.Tries, "problem", r.Problem)
+	}
+}
+
+// alarmAfter is the objective for an end to be proven; past it each failure is an error.
+const alarmAfter = time.Minute
+
+func (w *Worker) takeAway(ctx context.Context, r writ.Request) (writ.Observation, error) {
+	c, err := w.Targets.Connector(ctx, w.Store.Directory(), r.Terms.Entitlement)
+	if err != nil {
+		return writ.Observation{}, err
+	}
+	o, err := r.Order()
+	if err != nil {
+		return writ.Observation{}, err
+	}
+	done := connector.Receipt{External: r.Receipt.External, Fingerprint: r.Receipt.Fingerprint, Detail: r.Receipt.Detail}
+	if r.KeptBy == "" {
+		if err := c.Revoke(ctx, order(o), done); err != nil {
+			return writ.Observation{}, err
+		}
+	}
+	return c.Observe(ctx, order(o), done)
+}

@@ -1,0 +1,181 @@
+// Package worker carries out what is due: it tells targets to make access
+// exist and to make it stop, reads back what came of it, and says both in the
+// ledger, before and after.
+package worker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/writhq/writ"
+	"github.com/writhq/writ/connector"
+	"github.com/writhq/writ/internal/store"
+	"github.com/writhq/writ/policy"
+)
+
+// Config is what a Worker stands on.
+type Config struct {
+	Store    *store.DB
+	Judge    *policy.Judge
+	Targets  *Targets
+	Signer   Signer
+	Seal     string        // age recipient of credentials that are to be claimed
+	Parallel int           // calls to targets at once; 32 if zero
+	Lease    time.Duration // longest time one call may take; a minute if zero
+	ClaimFor time.Duration // how long a credential waits to be claimed; a day if zero
+	Metrics  *Metrics
+	Logger   *slog.Logger
+}
+
+// A Signer makes and checks the signature of a writ.
+type Signer interface {
+	Sign(payload []byte) (jws string, err error)
+	Verify(jws string) (payload []byte, err error) // refuses all keys but the ledger's own
+}
+
+// A Worker carries out due tasks. Any number may share a store.
+type Worker struct {
+	Config
+	free  chan struct{} // one token for each call that may still start
+	wg    sync.WaitGroup
+	swept atomic.Pointer[writ.Directory] // the documents that live requests were last held against
+}
+
+// New returns a worker that does nothing until Run.
+func New(c Config) *Worker {
+	if c.Parallel == 0 {
+		c.Parallel = 32
+	}
+	if c.Lease == 0 {
+		c.Lease = time.Minute
+	}
+	if c.ClaimFor == 0 {
+		c.ClaimFor = 24 * time.Hour
+	}
+	w := &Worker{Config: c, free: make(chan struct{}, c.Parallel)}
+	for range c.Parallel {
+		w.free <- struct{}{}
+	}
+	return w
+}
+
+// idle is how long a worker waits when nothing is due. Work that becomes due
+// in this process wakes it at once; this is for what other processes wrote.
+const idle = time.Second
+
+// Run works until ctx ends, and then until the calls under way have ended.
+func (w *Worker) Run(ctx context.Context) {
+	defer w.wg.Wait()
+	tick := time.NewTicker(idle)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		n, err := w.round(ctx)
+		if err != nil && ctx.Err() == nil {
+			w.Logger.ErrorContext(ctx, "work queue cannot be read; trying again", "err", err)
+		}
+		w.sweep(ctx)
+		if n > 0 && err == nil {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-w.Store.Due():
+		case <-tick.C:
+		}
+	}
+}
+
+// round claims as much as may run at once and starts it.
+func (w *Worker) round(ctx context.Context) (int, error) {
+	slots := w.slots(ctx)
+	if slots == 0 {
+		return 0, ctx.Err()
+	}
+	jobs, err := w.Store.Claim(ctx, slots, w.Lease)
+	for range slots - len(jobs) {
+		w.free <- struct{}{}
+	}
+	for _, job := range jobs {
+		w.wg.Go(func() {
+			defer func() { w.free <- struct{}{} }()
+			w.do(ctx, job)
+		})
+	}
+	return len(jobs), err
+}
+
+// slots waits for one free slot and takes all that are free.
+func (w *Worker) slots(ctx context.Context) int {
+	select {
+	case <-ctx.Done():
+		return 0
+	case <-w.free:
+	}
+	n := 1
+	for {
+		select {
+		case <-w.free:
+			n++
+		default:
+			return n
+		}
+	}
+}
+
+// do carries out one task. A task whose outcome cannot be recorded is let go:
+// it is due again when the lease ends.
+func (w *Worker) do(ctx context.Context, job store.Job) {
+	var err error
+	switch job.Task {
+	case writ.DoLapse:
+		_, err = w.decide(ctx, job.ID, writ.Lapse{})
+	case writ.DoExpire:
+		_, err = w.decide(ctx, job.ID, writ.Expire{})
+	case writ.DoGrant:
+		err = w.grant(ctx, job)
+	case writ.DoRevoke:
+		err = w.revoke(ctx, job)
+	}
+	if err == nil {
+		return
+	}
+	if errors.Is(err, writ.Unavailable) || errors.Is(err, writ.Conflict) {
+		w.Logger.InfoContext(ctx, "task waits", "request", job.ID, "task", job.Task, "why", err)
+	} else {
+		w.Logger.ErrorContext(ctx, "task failed", "request", job.ID, "task", job.Task, "err", err)
+	}
+	if err := w.Store.Release(context.WithoutCancel(ctx), job.ID, time.Now().Add(idle)); err != nil {
+		w.Logger.WarnContext(ctx, "task not let go; it is due again when its lease ends", "request", job.ID, "err", err)
+	}
+}
+
+// decide records what follows from a command of Writ itself. Policy is asked
+// only where access is about to be made: what ends it must work without.
+func (w *Worker) decide(ctx context.Context, id writ.ID, c writ.Command) (writ.Request, error) {
+	return w.Store.Update(context.WithoutCancel(ctx), store.Change{ID: id, Decide: func(r writ.Request, f writ.Facts) ([]writ.Event, error) {
+		f.Actor = writ.System
+		switch c.(type) {
+		case writ.BeginGrant, writ.Recheck:
+			f.Verdict = w.Judge.Verdict(policy.Query{Terms: r.Terms, Facts: f})
+		}
+		return writ.Decide(r, id, c, f)
+	}})
+}
+
+// order is what the connector is told.
+func order(o writ.Order) connector.Order {
+	e := o.Terms.Entitlement
+	return connector.Order{
+		Request: string(o.Request), Serial: o.Serial, Subject: string(o.Terms.Subject.Name), SubjectUID: string(o.Terms.Subject.UID),
+		Entitlement: e.Name, Environment: e.Environment, Kind: connector.Kind(e.Credential), Grant: e.Grant,
+		Scope: o.Terms.Scope, PublicKey: o.Terms.PublicKey, From: o.From, Until: o.Until,
+	}
+}
+
+func receipt(r connector.Receipt) writ.Receipt {
+	return writ.Receipt{External: r.External, Fingerprint: r.Fingerprint, Detail: r.Detail}
+}
