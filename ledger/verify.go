@@ -12,7 +12,7 @@ import (
 
 // A Verifier reads a log once, from its first record to its last, and finds the
 // first position that does not hold. It keeps in memory the right edge of the
-// tree and the checkpoints, and reads each tile once.
+// tree and the checkpoints, and reads each full tile once.
 type Verifier struct {
 	tiles   Tiles
 	ahead   []Checkpoint // not reached yet, by size
