@@ -1,0 +1,272 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/cost"
+	"cel.dev/cel-go/common/operators"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/common/types/traits"
+	"cel.dev/cel-go/ext"
+
+	"github.com/writhq/writ"
+)
+
+// What a condition may look at. The name of a field is its Go name with a
+// small first letter; docs/reference/policy.md lists them.
+type (
+	identityFact struct {
+		Name, Kind, Title, Purpose, Environment, State string
+		Owner, Deputy, Manager                         string
+		Labels                                         map[string]string
+		Groups                                         []string
+	}
+	entitlementFact struct {
+		Name, Title, Target, Credential string
+		Labels                          map[string]string
+		Owners                          []string
+		MaxFor                          time.Duration
+	}
+	targetFact struct {
+		Name, Title, Connector, Environment string
+		Owners                              []string
+	}
+	requestFact struct {
+		For               time.Duration
+		StartAt           time.Time
+		Ticket            string
+		Scope             map[string]string
+		Ends              []string
+		Justified, Sealed bool
+	}
+	liveFact struct {
+		Entitlement, Target, Environment, Status string
+	}
+)
+
+// budget bounds a condition: what it could cost at most, which is refused at
+// load, and what it may cost when it runs. A unit takes around 50 ns.
+const budget = 100_000
+
+var variables = [...]string{"requester", "subject", "entitlement", "target", "request", "live", "now"}
+
+// language is CEL with the variables above. Everything in it is a function of
+// its arguments, ends, and takes time and memory that its cost bounds.
+var language = sync.OnceValues(func() (*cel.Env, error) {
+	named := func(name string) []cel.NativeTypeOption {
+		return []cel.NativeTypeOption{cel.NativeTypeAlias(name), types.ParseStructField(func(f reflect.StructField) string {
+			return strings.ToLower(f.Name[:1]) + f.Name[1:]
+		})}
+	}
+	return cel.NewEnv(
+		cel.Types(
+			cel.NativeTypeFor[identityFact](named("Identity")...),
+			cel.NativeTypeFor[entitlementFact](named("Entitlement")...),
+			cel.NativeTypeFor[targetFact](named("Target")...),
+			cel.NativeTypeFor[requestFact](named("Request")...),
+			cel.NativeTypeFor[liveFact](named("Live")...),
+		),
+		cel.Variable("requester", cel.ObjectType("Identity")),
+		cel.Variable("subject", cel.ObjectType("Identity")),
+		cel.Variable("entitlement", cel.ObjectType("Entitlement")),
+		cel.Variable("target", cel.ObjectType("Target")),
+		cel.Variable("request", cel.ObjectType("Request")),
+		cel.Variable("live", cel.ListType(cel.ObjectType("Live"))),
+		cel.Variable("now", cel.TimestampType),
+		cel.OptionalTypes(),
+		ext.Strings(),
+		cel.ExtendedValidations(),
+		cel.DefaultUTCTimeZone(true),
+		cel.ParserExpressionSizeLimit(4096),
+		cel.RegexProgramSizeLimit(1000),
+	)
+})
+
+// A condition is a CEL expression that is true or false.
+type condition struct {
+	text    string
+	ast     *cel.Ast
+	program cel.Program
+}
+
+// condition compiles an expression, and shows what is wrong with it where it
+// stands in the file.
+func (s *source) condition(t text) *condition {
+	env, err := language()
+	if err != nil {
+		s.fail(start(t.at), "%v", err)
+		return nil
+	}
+	checked, issues := env.Compile(t.value)
+	if issues.Err() != nil {
+		for _, e := range issues.Errors()[:min(len(issues.Errors()), 5)] {
+			s.fail(s.within(t, offset(t.value, e.Location.Line(), e.Location.Column())), "%s", plainer(e.Message))
+		}
+		return nil
+	}
+	if got := checked.OutputType(); !got.IsExactType(cel.BoolType) {
+		s.fail(start(t.at), "this is a %s; a condition is true or false: compare it with something", got)
+		return nil
+	}
+	most, err := env.EstimateCost(checked, sizes{})
+	if err == nil && most.Max > budget {
+		s.fail(start(t.at), "this could take %d steps, and at most %d are allowed; do not nest loops", most.Max, budget)
+		return nil
+	}
+	program, errProgram := env.Program(checked, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(budget))
+	if err = errors.Join(err, errProgram); err != nil {
+		s.fail(start(t.at), "%v", err)
+		return nil
+	}
+	return &condition{t.value, checked, program}
+}
+
+// offset returns how many characters stand before a CEL location, whose line
+// counts from 1 and column from 0.
+func offset(expr string, line, col int) int {
+	for ; line > 1; line-- {
+		before, after, _ := strings.Cut(expr, "\n")
+		col += len([]rune(before)) + 1
+		expr = after
+	}
+	return col
+}
+
+// plainer takes the parser's token names out of a message.
+func plainer(message string) string {
+	message, _, _ = strings.Cut(message, " expecting {")
+	if name, ok := strings.CutPrefix(message, "undeclared reference to "); ok {
+		return "there is no " + name + "; there are " + strings.Join(variables[:], ", ")
+	}
+	return strings.ReplaceAll(message, "<EOF>", "the end")
+}
+
+// sizes says how long what a condition looks at can be. Where the facts are
+// longer, the cost limit of the run stops it.
+type sizes struct{}
+
+// EstimateCallCost leaves the cost of functions to the library.
+func (sizes) EstimateCallCost(string, string, *cost.AstNode, []cost.AstNode) *cost.CallEstimate {
+	return nil
+}
+
+// EstimateSize bounds what comes from the facts.
+func (sizes) EstimateSize(n cost.AstNode) *cost.SizeEstimate {
+	if n.ComputedSize() != nil || len(n.Path()) == 0 {
+		return nil
+	}
+	most := cost.SizeEstimate{Max: 64}
+	switch {
+	case n.Type().Kind() == types.StringKind:
+		most.Max = 256
+	case n.Path()[0] == "live":
+		most.Max = writ.MaxLive
+	}
+	return &most
+}
+
+// holds evaluates the condition. Whatever is not exactly true or false is an error.
+func (c *condition) holds(f *facts) (bool, error) {
+	if c == nil {
+		return true, nil
+	}
+	out, _, err := c.program.Eval(f)
+	if err != nil {
+		return false, c.explain(err)
+	}
+	is, ok := out.(types.Bool)
+	if !ok {
+		return false, errors.New("its value is neither true nor false")
+	}
+	return bool(is), nil
+}
+
+func (c *condition) explain(err error) error {
+	text := err.Error()
+	switch key, missing := strings.CutPrefix(text, "no such key: "); {
+	case missing:
+		return fmt.Errorf("there is no key %q; set it, or write [?%q].orValue(\"\") where it may be missing", key, key)
+	case strings.Contains(text, "cost limit exceeded"):
+		return errors.New("it takes too many steps and was stopped")
+	}
+	return err
+}
+
+// seen lists what the condition looked at and what it found there, for an
+// explanation: `subject.environment is "staging"`.
+func (c *condition) seen(f *facts) (out []string) {
+	env, err := language()
+	if c == nil || err != nil {
+		return nil
+	}
+	program, err := env.Program(c.ast, cel.EvalOptions(cel.OptTrackState), cel.CostLimit(budget))
+	if err != nil {
+		return nil
+	}
+	_, details, _ := program.Eval(f) // an error is in the verdict already
+	rep := c.ast.NativeRep()
+	for _, e := range ast.MatchDescendants(ast.NavigateAST(rep), outermost) {
+		value, known := details.State().Value(e.ID())
+		name, err := cel.ExprToString(e, rep.SourceInfo())
+		if !known || err != nil {
+			continue
+		}
+		if text, ok := show(name, value); ok && !slices.Contains(out, text) {
+			out = append(out, text)
+		}
+	}
+	return out
+}
+
+// outermost matches a path such as entitlement.labels["risk"], whole.
+func outermost(e ast.NavigableExpr) bool {
+	parent, nested := e.Parent()
+	return path(e) && !(nested && path(parent))
+}
+
+func path(e ast.Expr) bool {
+	switch e.Kind() {
+	case ast.IdentKind:
+		return slices.Contains(variables[:], e.AsIdent())
+	case ast.SelectKind:
+		return path(e.AsSelect().Operand())
+	case ast.CallKind:
+		c := e.AsCall()
+		index := c.FunctionName() == operators.Index || c.FunctionName() == operators.OptIndex
+		return index && path(c.Args()[0]) && c.Args()[1].Kind() == ast.LiteralKind
+	}
+	return false
+}
+
+func show(name string, value ref.Val) (string, bool) {
+	switch v := value.(type) {
+	case *types.Optional:
+		if !v.HasValue() {
+			return name + " is not there", true
+		}
+		return show(name, v.GetValue())
+	case *types.Err, *types.Unknown:
+		return "", false
+	case traits.Lister:
+		if name == "live" {
+			return fmt.Sprintf("live has %d entries", v.Size()), true
+		}
+	}
+	if _, whole := value.Value().(*identityFact); whole {
+		return "", false
+	}
+	text := []rune(types.Format(value))
+	if len(text) > 100 {
+		text = append(text[:99], '…')
+	}
+	return name + " is " + string(text), true
+}

@@ -1,0 +1,183 @@
+package policy
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+
+	"github.com/writhq/writ"
+)
+
+// An example is a request that a policy file names, and what must come of it.
+type example struct {
+	name, file string
+	line       int
+	requester  writ.Ref
+	ask        writ.Ask
+	why        string
+	at         time.Time // zero: now
+	live       []string  // entitlements that the subject has already
+	expect     expectation
+}
+
+type expectation struct {
+	allowed        bool
+	route, because string
+	maxFor         writ.Duration
+	stages         map[string][]string
+}
+
+// A Result is what came of one example of a policy. It is good if there are
+// no problems.
+type Result struct {
+	Name     string       `json:"name"`
+	File     string       `json:"file"`
+	Line     int          `json:"line"`
+	Problems []string     `json:"problems,omitempty"`
+	Verdict  writ.Verdict `json:"verdict"`
+}
+
+func (s *source) example(n ast.Node) example {
+	var form testForm
+	s.decode(n, &form)
+	q, want := form.Request, form.Expect
+	if strings.TrimSpace(form.Name.value) == "" || !want.Allowed.set() || !q.Requester.set() || !q.Entitlement.set() || !q.For.set() {
+		s.fail(start(n), "a test has at least a name, request: {requester, entitlement, for} and expect: {allowed}")
+	}
+	e := example{
+		name: form.Name.value, file: s.Name, line: start(n).line,
+		requester: writ.Ref(q.Requester.value), why: q.Why.value, at: s.moment(q.At), live: values(q.Live),
+		ask: writ.Ask{
+			Subject: writ.Ref(q.Subject.value), Entitlement: q.Entitlement.value, Scope: map[string]string{}, For: s.duration(q.For),
+			StartAt: s.moment(q.StartAt), StartBy: s.moment(q.StartBy), Ends: values(q.Ends), Ticket: q.Ticket.value,
+			PublicKey: "example", // a certificate needs one, and no rule looks at it
+		},
+		expect: expectation{s.flag(want.Allowed), want.Route.value, want.Because.value, s.duration(want.MaxFor), map[string][]string{}},
+	}
+	if !q.Subject.set() {
+		e.ask.Subject = e.requester
+	}
+	if s.flag(q.Sealed) {
+		e.ask.Recipient = "example"
+	}
+	for name, t := range q.Scope {
+		e.ask.Scope[name] = t.value
+	}
+	for name, people := range want.Stages {
+		e.expect.stages[name] = slices.Sorted(slices.Values(values(people)))
+	}
+	return e
+}
+
+// Test runs the examples of the policy's own files on these documents. An
+// example without a time of its own happens now.
+func (p *Policy) Test(d *writ.Directory, now time.Time) []Result {
+	d = identified(d)
+	out := []Result{}
+	for _, e := range p.examples {
+		v, err := e.run(p, d, now)
+		r := Result{e.name, e.file, e.line, nil, v}
+		if err != nil {
+			r.Problems = []string{err.Error()}
+		} else {
+			r.Problems = e.expect.differ(v)
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// identified gives documents that come from files, and have no UID yet, their
+// name as one: people are told apart by it.
+func identified(d *writ.Directory) *writ.Directory {
+	docs := d.All()
+	for i, doc := range docs {
+		if h := doc.Head(); h.UID != "" {
+			continue
+		}
+		switch doc := doc.(type) {
+		case writ.Identity:
+			doc.UID = writ.UID(doc.Name)
+			docs[i] = doc
+		case writ.Entitlement:
+			doc.UID = writ.UID(doc.Name)
+			docs[i] = doc
+		case writ.Target:
+			doc.UID = writ.UID(doc.Name)
+			docs[i] = doc
+		}
+	}
+	return writ.NewDirectory(docs...)
+}
+
+// run asks the policy. What cannot even be asked for is denied as well.
+func (e example) run(p *Policy, d *writ.Directory, now time.Time) (writ.Verdict, error) {
+	if !e.at.IsZero() {
+		now = e.at
+	}
+	who, ok := d.Identities[e.requester]
+	if !ok {
+		return writ.Verdict{}, writ.Errorf(writ.Invalid, "there is no identity %q", e.requester)
+	}
+	f := writ.Facts{Now: now, Actor: who.Party(), Directory: d}
+	for i, name := range e.live {
+		ent, ok := d.Entitlements[name]
+		if !ok {
+			return writ.Verdict{}, writ.Errorf(writ.Invalid, "live: there is no entitlement %q", name)
+		}
+		f.Live = append(f.Live, writ.Live{
+			ID: writ.ID(fmt.Sprintf("req-live-%d", i)), Status: writ.StatusActive,
+			Entitlement: name, Target: ent.Target, Environment: d.Targets[ent.Target].Environment,
+		})
+	}
+	terms, err := e.ask.Terms("req-example", f)
+	if err != nil {
+		return p.denied(err.Error()), nil
+	}
+	return p.Verdict(Query{terms, &e.why, f}), nil
+}
+
+// differ lists where a verdict is not what was expected.
+func (want expectation) differ(v writ.Verdict) (out []string) {
+	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	switch {
+	case want.allowed && !v.Allowed:
+		say("it is denied: %s", v.Why())
+	case !want.allowed && v.Allowed:
+		say("it is allowed by route %s", v.Route)
+	}
+	if want.route != "" && want.route != v.Route {
+		say("the route is %q, not %q", v.Route, want.route)
+	}
+	if want.maxFor > 0 && want.maxFor != v.MaxFor {
+		say("maxFor is %s, not %s", v.MaxFor, want.maxFor)
+	}
+	if !slices.ContainsFunc(v.Reasons, func(r writ.Reason) bool { return strings.Contains(r.Text, want.because) }) {
+		say("no reason says %q: %s", want.because, v.Why())
+	}
+	if len(want.stages) == 0 {
+		return out
+	}
+	got := map[string][]string{}
+	for _, s := range v.Stages {
+		got[s.Name] = []string{}
+		for _, a := range s.Approvers {
+			got[s.Name] = append(got[s.Name], string(a.Name))
+		}
+		slices.Sort(got[s.Name])
+	}
+	for _, name := range slices.Sorted(maps.Keys(want.stages)) {
+		if !slices.Equal(want.stages[name], got[name]) {
+			say("stage %s asks %v, not %v", name, got[name], want.stages[name])
+		}
+		delete(got, name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(got)) {
+		say("stage %s was not expected", name)
+	}
+	return out
+}

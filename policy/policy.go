@@ -1,0 +1,140 @@
+package policy
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/gowebpki/jcs"
+
+	"github.com/writhq/writ"
+)
+
+// A File is the text of one policy document. Name is what errors call it.
+type File struct{ Name, Source string }
+
+// A Policy is what the policy documents say together. It never changes and may
+// be used from several goroutines at once.
+type Policy struct {
+	digest     writ.Digest
+	authority  authority
+	guardrails []*rule
+	routes     []*rule
+	examples   []example
+	err        error // why it does not compile: then nothing is allowed
+}
+
+// authority names who may do what beside their own business.
+type authority struct{ administer, revoke, audit []writ.Ref }
+
+// Compile reads policy files. Their guardrails all apply, their routes are
+// tried in the order of the documents' names, and who has authority in one has
+// it. The error holds everything that is wrong, as one *Error each.
+func Compile(files ...File) (*Policy, error) {
+	p := compile(files)
+	if p.err != nil {
+		return nil, p.err
+	}
+	return p, nil
+}
+
+// compile returns a policy in any case. One that is wrong allows nothing, but
+// knows who has authority as far as that can be read.
+func compile(files []File) *Policy {
+	p := &Policy{}
+	type read struct {
+		*source
+		document
+	}
+	var docs []read
+	for _, f := range files {
+		s := newSource(f)
+		docs = append(docs, read{s, s.parse()})
+	}
+	slices.SortStableFunc(docs, func(a, b read) int { return strings.Compare(a.Name.value, b.Name.value) })
+	var sources []string
+	var errs []*Error
+	names := map[string]string{}
+	for _, d := range docs {
+		sources = append(sources, d.Source)
+		p.add(d.source, d.document, names)
+		errs = append(errs, d.errs...)
+	}
+	if p.digest, p.err = digest(sources); len(files) == 0 {
+		p.err = writ.Errorf(writ.Invalid, "there is no policy, so nothing is allowed; apply a policy document")
+	} else if len(errs) > 0 {
+		p.err = join(errs)
+	}
+	return p
+}
+
+// add compiles one file into the policy. Where holds the place of each name.
+func (p *Policy) add(s *source, d document, where map[string]string) {
+	if len(s.errs) > 0 && !d.Kind.set() {
+		return // the text could not be read at all
+	}
+	if d.Kind.value != "policy" {
+		s.fail(place{1, 1}, "kind is %q; a policy file starts with kind: policy", d.Kind.value)
+	}
+	s.word(d.Name, nil, "policy")
+	s.unique(where, "policy "+d.Name.value, place{1, 1})
+	if d.Authority != nil {
+		var form authorityForm
+		s.decode(d.Authority, &form)
+		p.authority.administer = append(p.authority.administer, s.refs(form.Administer)...)
+		p.authority.revoke = append(p.authority.revoke, s.refs(form.Revoke)...)
+		p.authority.audit = append(p.authority.audit, s.refs(form.Audit)...)
+	}
+	for _, n := range d.Guardrails {
+		r := s.guardrail(n)
+		s.unique(where, "rule "+r.name, start(n))
+		p.guardrails = append(p.guardrails, r)
+	}
+	for _, n := range d.Routes {
+		r := s.route(n)
+		s.unique(where, "rule "+r.name, start(n))
+		p.routes = append(p.routes, r)
+	}
+	for _, n := range d.Tests {
+		p.examples = append(p.examples, s.example(n))
+	}
+}
+
+// unique refuses a second thing of one name, in any file.
+func (s *source) unique(where map[string]string, what string, at place) {
+	if first, taken := where[what]; taken {
+		s.fail(at, "%s is there already, at %s; give it another name", what, first)
+		return
+	}
+	where[what] = fmt.Sprintf("%s:%d", s.Name, at.line)
+}
+
+// Authority says what an identity may do beside its own business, by the
+// authority sections alone: whoever has to end access or mend a policy can do
+// so whatever the state of its rules.
+func (p *Policy) Authority(d *writ.Directory, who writ.Ref) writ.Authority {
+	if d == nil || !d.Identities[who].Active() || d.Identities[who].Name == "" {
+		return writ.Authority{}
+	}
+	return writ.Authority{
+		Administer: d.In(who, p.authority.administer...),
+		Revoke:     d.In(who, p.authority.revoke...),
+		Audit:      d.In(who, p.authority.audit...),
+	}
+}
+
+// Digest returns SHA-256("writ/policy/v1\n" || JCS(sources)), where sources is
+// the array of the texts in the order of the documents' names.
+func (p *Policy) Digest() writ.Digest { return p.digest }
+
+func digest(sources []string) (writ.Digest, error) {
+	data, err := json.Marshal(sources)
+	if err == nil {
+		data, err = jcs.Transform(data)
+	}
+	sum := sha256.Sum256(append([]byte("writ/policy/v1\n"), data...))
+	return writ.Digest("sha256:" + hex.EncodeToString(sum[:])), err
+}

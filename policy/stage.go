@@ -1,0 +1,245 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+
+	"github.com/writhq/writ"
+)
+
+// A stage asks a number of people out of those that its entries name.
+type stage struct {
+	name      string
+	quorum    int
+	approvers []approvers
+}
+
+// approvers is one entry: how to find people, and from what.
+type approvers struct {
+	find func(f *facts, of string) (found []candidate, none string)
+	of   string
+	own  bool // it asks the subject's owner, on purpose
+}
+
+// A candidate may approve, unless something speaks against it.
+type candidate struct {
+	writ.Identity
+	as string
+}
+
+// maxPeople bounds who may be asked for one request: all of them stand in its
+// verdict, which has to fit a ledger entry.
+const maxPeople = 100
+
+func (s *source) stage(r *rule, n ast.Node) stage {
+	var form stageForm
+	s.decode(n, &form)
+	st := stage{name: s.word(form.Name, n, "stage"), quorum: s.number(form.Quorum, 1)}
+	if slices.ContainsFunc(r.stages, func(o stage) bool { return o.name == st.name }) {
+		s.fail(start(n), "route %s has two stages %s; name them apart", r.name, st.name)
+	}
+	if len(form.Approvers) == 0 {
+		s.fail(start(n), "stage %s names no approvers", st.name)
+	}
+	for _, entry := range form.Approvers {
+		st.approvers = append(st.approvers, s.approvers(entry))
+	}
+	return st
+}
+
+func (s *source) approvers(n ast.Node) (a approvers) {
+	var form approverForm
+	s.decode(n, &form)
+	set := 0
+	for _, t := range []text{form.ManagerOf, form.OwnerOf, form.Group, form.Identity} {
+		if t.set() {
+			set++
+			a.of = t.value
+		}
+	}
+	switch ref := writ.Ref(a.of); {
+	case form.ManagerOf.set() && (a.of == "requester" || a.of == "subject"):
+		a.find = managers
+	case form.OwnerOf.set() && a.of == "subject":
+		a.find, a.own = ownersOfSubject, true
+	case form.OwnerOf.set() && a.of == "entitlement":
+		a.find = ownersOfEntitlement
+	case form.Group.set() && wordForm.MatchString(a.of):
+		a.find = members
+	case form.Identity.set() && ref.Kind() == writ.Human && ref != writ.Human:
+		a.find = named
+	}
+	if set != 1 || a.find == nil {
+		s.fail(start(n), "write one of: manager-of: requester, manager-of: subject, owner-of: subject, owner-of: entitlement, group: NAME, identity: human/NAME")
+	}
+	return a
+}
+
+// managers finds the manager of a person, or of whoever answers for the
+// identity if that is no person.
+func managers(f *facts, of string) ([]candidate, string) {
+	who := f.requester
+	if of == "subject" {
+		who = f.subject
+	}
+	for _, h := range f.dir.Accountable(who) {
+		manager, ok := f.dir.Identities[h.Manager]
+		if !ok {
+			return nil, h.Name + " has no manager; set manager in the identity document"
+		}
+		return []candidate{{manager, "manager of " + h.Name}}, ""
+	}
+	return nil, "nobody active answers for " + who.Name
+}
+
+func ownersOfSubject(f *facts, _ string) (found []candidate, none string) {
+	for _, h := range f.dir.Accountable(f.subject) {
+		found = append(found, candidate{h, "owner of " + f.subject.Name})
+	}
+	return found, "nobody active answers for " + f.subject.Name
+}
+
+func ownersOfEntitlement(f *facts, _ string) ([]candidate, string) {
+	what, owners := f.ent.Name, f.ent.Owners
+	if len(owners) == 0 {
+		what, owners = f.target.Name, f.target.Owners
+	}
+	return as("owner of "+what, f.dir.Expand(owners...)), what + " has no owners; set owners in its document"
+}
+
+func members(f *facts, of string) ([]candidate, string) {
+	return as("group "+of, f.dir.Expand(writ.GroupRef(of))), "group " + of + " has no members"
+}
+
+func named(f *facts, of string) ([]candidate, string) {
+	return as("named by policy", f.dir.Expand(writ.Ref(of))), "there is no " + of
+}
+
+func as(why string, people []writ.Identity) (out []candidate) {
+	for _, p := range people {
+		out = append(out, candidate{p, why})
+	}
+	return out
+}
+
+// cast is a stage with the people who may decide in it.
+type cast struct {
+	writ.Stage
+	persons []string // the humans they are: two accounts of one are one
+	notes   []string // who may not, and why
+}
+
+// cast finds the people of a stage: active humans, none of whom would approve
+// for themselves.
+func (f *facts) cast(s stage) cast {
+	c := cast{Stage: writ.Stage{Name: s.name, Quorum: s.quorum, Approvers: []writ.Approver{}}}
+	for _, a := range s.approvers {
+		c.Owner = c.Owner || a.own
+		found, none := a.find(f, a.of)
+		if len(found) == 0 {
+			c.notes = append(c.notes, none)
+		}
+		for _, who := range found {
+			if why := f.bars(who.Identity, a.own); why != "" {
+				c.notes = append(c.notes, why)
+			} else if !c.Has(who.UID) {
+				c.Approvers = append(c.Approvers, writ.Approver{Party: who.Party(), As: who.as})
+				if p := person(who.Identity); !slices.Contains(c.persons, p) {
+					c.persons = append(c.persons, p)
+				}
+			}
+		}
+	}
+	return c
+}
+
+// bars says why somebody may not approve this request, or nothing.
+func (f *facts) bars(who writ.Identity, own bool) string {
+	switch {
+	case !who.Human():
+		return who.Name + " is not a person"
+	case !who.Active():
+		return who.Name + " is " + who.State
+	}
+	t := f.Terms
+	t.Request = "this request"
+	if err := f.dir.Independent(who.Party(), t, own); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+func person(i writ.Identity) string {
+	if i.Person != "" {
+		return "person " + i.Person
+	}
+	return "account " + string(i.UID)
+}
+
+// short says why a stage cannot get its quorum, or nothing.
+func (c cast) short() string {
+	if len(c.persons) >= c.Quorum {
+		return ""
+	}
+	text := fmt.Sprintf("stage %s needs %s, but ", c.Name, count(c.Quorum, "approver"))
+	if n := len(c.persons); n > 0 {
+		text += fmt.Sprintf("only %s may approve: ", count(n, "person"))
+	}
+	notes := slices.Compact(c.notes)
+	if more := len(notes) - 5; more > 0 {
+		notes = append(notes[:5:5], fmt.Sprintf("and %d more", more))
+	}
+	if len(notes) == 0 {
+		notes = []string{"name more people"}
+	}
+	return text + strings.Join(notes, "; ")
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// crowded says why the stages cannot all get their quorums of different
+// people, though each alone could, or nothing. One person decides in one stage.
+func crowded(stages []cast) []string {
+	if len(stages) < 2 {
+		return nil
+	}
+	var seats [][]string
+	var names []string
+	for _, c := range stages {
+		names = append(names, c.Name)
+		for range c.Quorum {
+			seats = append(seats, c.persons)
+		}
+	}
+	taken := map[string]int{}
+	for i := range seats {
+		if !sit(seats, i, taken, map[string]bool{}) {
+			return []string{fmt.Sprintf("stages %s need %d different people, and too few may approve, as one person decides in one stage only; name more people",
+				strings.Join(names, ", "), len(seats))}
+		}
+	}
+	return nil
+}
+
+// sit finds somebody for a seat, moving others to where they may sit as well.
+func sit(seats [][]string, i int, taken map[string]int, tried map[string]bool) bool {
+	for _, p := range seats[i] {
+		if tried[p] {
+			continue
+		}
+		tried[p] = true
+		if at, busy := taken[p]; !busy || sit(seats, at, taken, tried) {
+			taken[p] = i
+			return true
+		}
+	}
+	return false
+}
