@@ -14,6 +14,7 @@ type Approve struct {
 type Approved struct {
 	Stage  string `json:"stage"`
 	Digest Digest `json:"digest"`
+	Person string `json:"person,omitempty"` // whose account it is, as it was known then
 }
 
 // Authorized says that the last stage has its quorum: a writ exists from now
@@ -53,7 +54,8 @@ func (c Approve) decide(r Request, f Facts) ([]Body, error) {
 	if err := f.Directory.Independent(f.Actor, r.Terms, stage.Owner); err != nil {
 		return nil, err
 	}
-	out := []Body{Approved{stage.Name, c.Digest}}
+	who, _ := f.Directory.Who(f.Actor)
+	out := []Body{Approved{stage.Name, c.Digest, who.Person}}
 	r.Votes = append(slices.Clip(r.Votes), Vote{Stage: stage.Name, By: f.Actor})
 	if _, waits := r.Open(v); waits {
 		return out, nil
@@ -131,12 +133,14 @@ func (d *Directory) Independent(actor Party, t Terms, owner bool) error {
 	return nil
 }
 
-// voted returns the vote of any account of the person who acts: one human, one vote.
+// voted returns the vote of any account of the person who acts: one human, one
+// vote, also where an account has changed hands or was made again since.
 func (r Request) voted(d *Directory, actor Party) (Vote, bool) {
 	who, _ := d.Who(actor)
 	for _, v := range r.Votes {
 		other, known := d.Who(v.By)
-		if v.By.UID == actor.UID || known && d.same(who, other) {
+		then := v.By.Name == actor.Name || v.Person != "" && v.Person == who.Person
+		if then || known && d.same(who, other) {
 			return v, true
 		}
 	}
@@ -190,7 +194,7 @@ func (s Stage) who() string {
 func (Approved) Kind() Kind { return "approved" }
 
 func (b Approved) apply(r *Request, e Event) {
-	r.Votes = append(slices.Clip(r.Votes), Vote{b.Stage, e.Actor, b.Digest, e.At})
+	r.Votes = append(slices.Clip(r.Votes), Vote{b.Stage, e.Actor, b.Person, b.Digest, e.At})
 }
 
 // Kind returns "authorized".

@@ -67,6 +67,7 @@ type Request struct {
 type Vote struct {
 	Stage  string    `json:"stage"`
 	By     Party     `json:"by"`
+	Person string    `json:"person,omitempty"` // whose account By was then
 	Digest Digest    `json:"digest"`
 	At     time.Time `json:"at"`
 }
