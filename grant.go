@@ -1,6 +1,7 @@
 package writ
 
 import (
+	"strings"
 	"time"
 )
 
@@ -90,20 +91,42 @@ func (r Request) mustEnd(f Facts) (Ended, bool) {
 }
 
 func (c ReportGrant) decide(r Request, f Facts) ([]Body, error) {
-	current := r.Status == StatusGranting && c.Attempt == r.Attempt
+	current := r.Status == StatusGranting && c.Attempt == r.Attempt && r.InFlight
+	problem := c.problem()
+	granted := Granted{c.Attempt, c.Receipt, c.Seen}
 	switch {
+	case r.Writ == "":
+		return nil, Errorf(Conflict, "%s is %s; no grant of it was begun", r.ID, r.Status)
 	case !current && r.Status == StatusGranting, r.Status == StatusActive && c.Attempt <= r.Attempt:
 		return nil, nil // a later attempt is under way, or has succeeded, and covers it
 	case !current && c.Refused:
 		return nil, nil
 	case !current: // the end came first, and this call may have made access after it
 		return []Body{Strayed{Found: "a grant was answered after the end"}}, nil
-	case c.Problem == "":
-		return []Body{Granted{c.Attempt, c.Receipt, c.Seen}}, nil
 	case c.Refused:
-		return []Body{GrantFailed{c.Attempt, c.Problem}, Ended{Cause: GrantRefused, Detail: c.Problem}}, nil
+		return []Body{GrantFailed{c.Attempt, problem}, Ended{Cause: GrantRefused, Detail: problem}}, nil
+	case problem != "":
+		return []Body{GrantFailed{c.Attempt, problem}}, nil
+	case !f.Now.Before(r.Until): // too late to be of use, and there all the same
+		return []Body{granted, Ended{Cause: Expired}}, nil
 	}
-	return []Body{GrantFailed{c.Attempt, c.Problem}}, nil
+	return []Body{granted}, nil
+}
+
+// problem says why the call was no success: it said so itself, or the
+// read-back does not show what was ordered.
+func (c ReportGrant) problem() string {
+	switch {
+	case c.Problem != "":
+		return c.Problem
+	case c.Refused:
+		return "the target refuses and does not say why"
+	case c.Seen.State == Absent:
+		return "the target was told, but the access does not show"
+	case len(c.Seen.Differs) > 0:
+		return "the target shows other than was ordered: " + strings.Join(c.Seen.Differs, "; ")
+	}
+	return ""
 }
 
 // Kind returns "grant-begun".
