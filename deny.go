@@ -22,7 +22,7 @@ func (c Deny) decide(r Request, f Facts) ([]Body, error) {
 			return []Body{Denied{Note: c.Note}}, nil
 		}
 	}
-	return nil, Errorf(Forbidden, "%s is not an approver of %s", f.Actor.Name, r.ID)
+	return nil, Errorf(Forbidden, "%s is not an approver of %s; who asked can withdraw it", f.Actor.Name, r.ID)
 }
 
 // Kind returns "denied".

@@ -77,10 +77,10 @@ func (r Request) revocable(f Facts) bool {
 
 func (c Meet) decide(r Request, f Facts) ([]Body, error) {
 	if !slices.Contains(r.Terms.Ends, c.Condition) {
-		return nil, Errorf(Invalid, "%s does not end with %q", r.ID, c.Condition)
+		return nil, Errorf(Invalid, "%s does not end with %q; it ends with: %s", r.ID, c.Condition, orNone(r.Terms.Ends))
 	}
 	if !r.revocable(f) && f.Actor != System {
-		return nil, Errorf(Forbidden, "%s may not end %s", f.Actor.Name, r.ID)
+		return nil, Errorf(Forbidden, "%s may not end %s: whoever may revoke it may", f.Actor.Name, r.ID)
 	}
 	if r.Status == StatusPending {
 		return []Body{Denied{Policy: c.Condition + " is over"}}, nil

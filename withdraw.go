@@ -12,8 +12,10 @@ func (Withdraw) decide(r Request, f Facts) ([]Body, error) {
 		return nil, Errorf(Forbidden, "%s may not withdraw %s: only who asked, the subject, or who answers for it may", f.Actor.Name, r.ID)
 	case r.Status == StatusWithdrawn:
 		return nil, nil
-	case r.Status != StatusPending:
+	case r.Status.Holds():
 		return nil, Errorf(Conflict, "%s is %s; to end access, release it", r.ID, r.Status)
+	case r.Status != StatusPending:
+		return nil, Errorf(Conflict, "%s is %s; nothing is left to withdraw", r.ID, r.Status)
 	}
 	return []Body{Withdrawn{}}, nil
 }
