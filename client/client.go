@@ -165,11 +165,18 @@ func (c *Client) Show(ctx context.Context, id writ.ID) (Dossier, error) {
 	return do[Dossier](ctx, c, call{"GET", path(id, ""), nil, nil})
 }
 
-// Wait returns the dossier once the request has more than after events, or
-// when wait is over, whichever comes first.
+// Wait returns the dossier, without texts and events, once the request has more
+// than after events, or when wait is over, whichever comes first.
 func (c *Client) Wait(ctx context.Context, id writ.ID, after int, wait time.Duration) (Dossier, error) {
-	q := url.Values{"after": {strconv.Itoa(after)}, "wait": {writ.Of(wait).String()}}
-	return do[Dossier](ctx, c, call{"GET", path(id, "") + "?" + q.Encode(), nil, nil})
+	q := url.Values{"after": {strconv.Itoa(after)}, "for": {writ.Of(wait).String()}}
+	return do[Dossier](ctx, c, call{"GET", path(id, "wait") + "?" + q.Encode(), nil, nil})
+}
+
+// Reach returns the dossier, without texts and events, once the request has
+// the status or can no longer get it, or when wait is over.
+func (c *Client) Reach(ctx context.Context, id writ.ID, status writ.Status, wait time.Duration) (Dossier, error) {
+	q := url.Values{"until": {string(status)}, "for": {writ.Of(wait).String()}}
+	return do[Dossier](ctx, c, call{"GET", path(id, "wait") + "?" + q.Encode(), nil, nil})
 }
 
 // List returns a page of the requests that the caller may see.

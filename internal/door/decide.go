@@ -2,6 +2,7 @@ package door
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 	"time"
@@ -126,18 +127,24 @@ type Dossier struct {
 	Task    writ.Task         `json:"task,omitempty"` // what it waits for
 	Due     time.Time         `json:"due,omitzero"`
 	Waiting []writ.Approver   `json:"waiting,omitempty"` // who could decide next
-	Texts   map[string]string `json:"texts"`             // why, deny, revoke: kept beside the ledger
-	Events  []Event           `json:"events"`
+	Texts   map[string]string `json:"texts,omitempty"`   // why, deny, revoke: kept beside the ledger
+	Events  []Event           `json:"events,omitempty"`
 }
 
 // An Event is one record of the ledger as it is shown.
 type Event struct {
-	Pos   int64      `json:"pos"` // in the ledger
-	Seq   int        `json:"seq"`
-	At    time.Time  `json:"at"`
-	Actor writ.Party `json:"actor"`
-	Kind  writ.Kind  `json:"kind"`
-	Body  writ.Body  `json:"body"`
+	Pos   int64           `json:"pos"` // in the ledger
+	Seq   int             `json:"seq"`
+	At    time.Time       `json:"at"`
+	Actor writ.Party      `json:"actor"`
+	Kind  writ.Kind       `json:"kind"`
+	Body  json.RawMessage `json:"body"`
+}
+
+func dossier(r writ.Request) Dossier {
+	out := Dossier{Request: r, Waiting: r.Waiting()}
+	out.Task, out.Due = r.Todo()
+	return out
 }
 
 // Show returns the dossier of a request that the caller may see.
@@ -150,20 +157,34 @@ func (d *Door) Show(ctx context.Context, who Caller, id writ.ID) (Dossier, error
 	if err != nil {
 		return Dossier{}, err
 	}
-	out := Dossier{Request: r, Waiting: r.Waiting(), Texts: map[string]string{}}
-	out.Task, out.Due = r.Todo()
+	out := dossier(r)
 	for _, e := range entries {
-		out.Events = append(out.Events, Event{e.Pos, e.Event.Seq, e.Event.At, e.Event.Actor, e.Event.Body.Kind(), e.Event.Body})
-	}
-	for _, name := range []string{"why", "deny", "revoke"} {
-		t, err := d.Store.Text(ctx, id, name)
-		if errors.Is(err, writ.NotFound) {
-			continue
-		}
+		body, err := json.Marshal(e.Event.Body)
 		if err != nil {
 			return Dossier{}, err
 		}
-		out.Texts[name] = t.Text
+		out.Events = append(out.Events, Event{e.Pos, e.Event.Seq, e.Event.At, e.Event.Actor, e.Event.Body.Kind(), body})
+	}
+	out.Texts, err = d.texts(ctx, r)
+	return out, err
+}
+
+// texts returns the free texts of a request that are still kept.
+func (d *Door) texts(ctx context.Context, r writ.Request) (map[string]string, error) {
+	has := map[string]bool{"why": r.Terms.Why != "", "deny": r.Note != "", "revoke": r.Note != "" || r.End != nil && r.End.Note != ""}
+	out := map[string]string{}
+	for name, kept := range has {
+		if !kept {
+			continue
+		}
+		t, err := d.Store.Text(ctx, r.ID, name)
+		if errors.Is(err, writ.NotFound) { // erased
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		out[name] = t.Text
 	}
 	return out, nil
 }
@@ -176,12 +197,26 @@ func (d *Door) get(ctx context.Context, who Caller, id writ.ID) (writ.Request, e
 	return r, err
 }
 
-// Wait returns the request once it has more than seq events, or when ctx ends.
-func (d *Door) Wait(ctx context.Context, who Caller, id writ.ID, seq int) (writ.Request, error) {
-	if _, err := d.get(ctx, who, id); err != nil {
-		return writ.Request{}, err
+// Wait returns the dossier, without texts and events, as soon as the request
+// has more than after events, or once it has the status until or can no longer
+// get it. When ctx ends first it returns the request as it then is.
+func (d *Door) Wait(ctx context.Context, who Caller, id writ.ID, after int, until writ.Status) (Dossier, error) {
+	r, err := d.get(ctx, who, id)
+	for err == nil && !arrived(r, after, until) {
+		r, err = d.Store.Wait(ctx, id, r.Seq)
 	}
-	return d.Store.Wait(ctx, id, seq)
+	if err != nil && ctx.Err() != nil && r.Seq > 0 {
+		err = nil
+	}
+	return dossier(r), err
+}
+
+func arrived(r writ.Request, after int, until writ.Status) bool {
+	if until == "" {
+		return r.Seq > after
+	}
+	ending := r.Status == writ.StatusRevoking && until != writ.StatusClosed
+	return r.Status == until || ending || !r.Status.Live()
 }
 
 // A Filter selects requests.

@@ -11,38 +11,41 @@ import (
 	"github.com/writhq/writ/internal/door"
 )
 
+// Inputs. What is embedded is exported: the framework reads no other fields.
 type (
-	none struct{ Signed }
+	// One names a request.
+	One struct {
+		Repeatable
+		ID writ.ID `path:"id" example:"req-01j8z3k4m5n6p7q8r9s0t1v2w3"`
+	}
+	// Decision is about the terms of a request that were seen.
+	Decision struct {
+		One
+		IfMatch string `header:"If-Match" doc:"digest of the terms that were seen, in quotes"`
+	}
 
+	none     struct{ Signed }
 	askInput struct {
 		Repeatable
 		Body door.Ask
 	}
-	byID struct {
-		Repeatable
-		ID writ.ID `path:"id" example:"req-01j8z3k4m5n6p7q8r9s0t1v2w3"`
-	}
-	decideInput struct {
-		byID
-		IfMatch string `header:"If-Match" doc:"digest of the terms that were seen, in quotes"`
-	}
 	denyInput struct {
-		decideInput
+		Decision
 		Body struct {
 			Note string `json:"note,omitempty" doc:"why, for the requester"`
 		}
 	}
 	noteInput struct {
-		byID
+		One
 		Body struct {
 			Note string `json:"note,omitempty" doc:"why, for the record"`
 		}
 	}
-	getInput struct {
-		Signed
-		ID    writ.ID `path:"id"`
-		After int     `query:"after" doc:"wait until the request has more events than this"`
-		Wait  string  `query:"wait" doc:"at most so long; no more than 1m" example:"30s"`
+	waitInput struct {
+		One
+		After int         `query:"after" doc:"answer when the request has more events than this"`
+		Until writ.Status `query:"until" doc:"answer when the request has this status, or cannot get it any more"`
+		For   string      `query:"for" default:"30s" doc:"answer after this time at the latest; no more than 1m"`
 	}
 	listInput struct {
 		Signed
@@ -103,14 +106,18 @@ func (s *server) routes(api huma.API) {
 			return d.Preview(ctx, who, in.Body)
 		})
 	route(s, api, op("list", "GET", "/v1/requests", "Requests, newest first"), s.list)
-	route(s, api, op("show", "GET", "/v1/requests/{id}", "One request: terms, life, events; waits if asked to"), s.show)
+	route(s, api, op("show", "GET", "/v1/requests/{id}", "One request: terms, life, events"),
+		func(ctx context.Context, who door.Caller, in One) (door.Dossier, error) {
+			return d.Show(ctx, who, in.ID)
+		})
+	route(s, api, op("wait", "GET", "/v1/requests/{id}/wait", "One request, when it has changed"), s.wait)
 	route(s, api, op("inbox", "GET", "/v1/inbox", "Requests that wait for the caller"),
 		func(ctx context.Context, who door.Caller, _ none) (door.Page, error) {
 			rs, err := d.Inbox(ctx, who)
 			return door.Page{Requests: rs}, err
 		})
 	route(s, api, op("approve", "POST", "/v1/requests/{id}/approve", "Say yes to exact terms"),
-		func(ctx context.Context, who door.Caller, in decideInput) (writ.Request, error) {
+		func(ctx context.Context, who door.Caller, in Decision) (writ.Request, error) {
 			digest, err := seen(in.IfMatch)
 			if err != nil {
 				return writ.Request{}, err
@@ -126,11 +133,11 @@ func (s *server) routes(api huma.API) {
 			return d.Deny(ctx, who, in.ID, digest, in.Body.Note)
 		})
 	route(s, api, op("withdraw", "POST", "/v1/requests/{id}/withdraw", "Take a pending request back"),
-		func(ctx context.Context, who door.Caller, in byID) (writ.Request, error) {
+		func(ctx context.Context, who door.Caller, in One) (writ.Request, error) {
 			return d.Withdraw(ctx, who, in.ID)
 		})
 	route(s, api, op("release", "POST", "/v1/requests/{id}/release", "End access that is no longer needed"),
-		func(ctx context.Context, who door.Caller, in byID) (writ.Request, error) {
+		func(ctx context.Context, who door.Caller, in One) (writ.Request, error) {
 			return d.Release(ctx, who, in.ID)
 		})
 	route(s, api, op("revoke", "POST", "/v1/requests/{id}/revoke", "Take access away"),
@@ -138,7 +145,7 @@ func (s *server) routes(api huma.API) {
 			return d.Revoke(ctx, who, in.ID, in.Body.Note)
 		})
 	route(s, api, op("claim", "POST", "/v1/requests/{id}/claim", "Take the credential, once"),
-		func(ctx context.Context, who door.Caller, in byID) (door.Delivery, error) {
+		func(ctx context.Context, who door.Caller, in One) (door.Delivery, error) {
 			return d.Claim(ctx, who, in.ID)
 		})
 	route(s, api, op("revoke-identity", "POST", "/v1/revocations", "Take away everything an identity has or asks for"),
@@ -173,17 +180,12 @@ func (s *server) list(ctx context.Context, who door.Caller, in listInput) (door.
 // longestWait bounds a long poll.
 const longestWait = time.Minute
 
-func (s *server) show(ctx context.Context, who door.Caller, in getInput) (door.Dossier, error) {
-	if in.Wait != "" {
-		d, err := writ.ParseDuration(in.Wait)
-		if err != nil {
-			return door.Dossier{}, err
-		}
-		wait, cancel := context.WithTimeout(ctx, min(d.Std(), longestWait))
-		defer cancel()
-		if _, err := s.Door.Wait(wait, who, in.ID, in.After); err != nil && wait.Err() == nil {
-			return door.Dossier{}, err
-		}
+func (s *server) wait(ctx context.Context, who door.Caller, in waitInput) (door.Dossier, error) {
+	d, err := writ.ParseDuration(in.For)
+	if err != nil {
+		return door.Dossier{}, err
 	}
-	return s.Door.Show(ctx, who, in.ID)
+	ctx, cancel := context.WithTimeout(ctx, min(d.Std(), longestWait))
+	defer cancel()
+	return s.Door.Wait(ctx, who, in.ID, in.After, in.Until)
 }

@@ -1,0 +1,15 @@
+package main
+
+import (
+	"github.com/writhq/writ/connector"
+	"github.com/writhq/writ/connector/issuer"
+	"github.com/writhq/writ/connector/postgres"
+)
+
+// connectors are the kinds of system that this program knows, one line each.
+func connectors(authority *issuer.Issuer) map[string]connector.Driver {
+	return map[string]connector.Driver{
+		"issuer":   issuer.Driver{Issuer: authority},
+		"postgres": postgres.Driver{},
+	}
+}

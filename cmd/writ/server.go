@@ -1,0 +1,259 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"database/sql"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/writhq/writ"
+	"github.com/writhq/writ/connector"
+	"github.com/writhq/writ/connector/issuer"
+	"github.com/writhq/writ/internal/auth"
+	"github.com/writhq/writ/internal/config"
+	"github.com/writhq/writ/internal/door"
+	"github.com/writhq/writ/internal/keyring"
+	"github.com/writhq/writ/internal/store"
+	"github.com/writhq/writ/internal/web"
+	"github.com/writhq/writ/internal/worker"
+	"github.com/writhq/writ/ledger"
+	"github.com/writhq/writ/policy"
+)
+
+// A server is every part of a running Writ, wired. Parts are closed in the
+// opposite order of their opening.
+type server struct {
+	cfg      config.Config
+	keys     *keyring.Keys
+	store    *store.DB
+	issuer   *issuer.Issuer
+	drivers  map[string]connector.Driver
+	targets  *worker.Targets
+	worker   *worker.Worker
+	door     *door.Door
+	callers  *auth.Authenticator
+	metrics  *prometheus.Registry
+	handler  http.Handler
+	log      *slog.Logger
+	ordersDB []byte // documents
+	close    []func() error
+}
+
+// openServer opens all parts. The configuration is complete, with the address
+// at which the server listens already. The sample organisation of a development
+// server has this orders database, or its own if that is nil.
+func openServer(ctx context.Context, cfg config.Config, log *slog.Logger, ordersDB []byte) (s *server, err error) {
+	s = &server{cfg: cfg, log: log, ordersDB: ordersDB}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	for _, open := range []func(context.Context) error{s.openStore, s.openIssuer, s.openWorker, s.openDoor, s.openLedger, s.openWeb} {
+		if err := open(ctx); err != nil {
+			return s, err
+		}
+	}
+	return s, nil
+}
+
+func (s *server) openStore(ctx context.Context) (err error) {
+	if s.cfg.Data != "" {
+		if err := os.MkdirAll(s.cfg.Data, 0o700); err != nil {
+			return fmt.Errorf("data directory: %w", err)
+		}
+	}
+	if s.keys, err = keyring.Open(s.cfg.Keys); err != nil {
+		return err
+	}
+	signer, err := ledger.NewSigner(s.keys.Origin, s.keys.Log.Seed())
+	if err != nil {
+		return err
+	}
+	s.store, err = store.Open(ctx, store.Config{DSN: s.cfg.DB, Log: signer, Logger: s.log})
+	if err == nil {
+		s.close = append(s.close, s.store.Close)
+	}
+	return err
+}
+
+// openIssuer opens the built-in issuer on a database of its own: what it holds
+// can then be read back as from any other system.
+func (s *server) openIssuer(ctx context.Context) error {
+	driver, dsn := "pgx", s.cfg.DB
+	if s.cfg.Embedded() {
+		driver, dsn = "sqlite", "file:"+filepath.Join(s.cfg.Data, "issuer.db")+
+			"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(10000)&_txlock=immediate"
+	}
+	db, err := sql.Open(driver, dsn)
+	if err != nil {
+		return fmt.Errorf("issuer: %w", err)
+	}
+	s.close = append(s.close, db.Close)
+	s.issuer, err = issuer.Open(ctx, issuer.Config{
+		DB: db, Keys: s.keys.Issuer, URL: s.cfg.URL + "/issuer", Sole: s.cfg.Embedded(), Caller: s.verifier, Log: s.log,
+	})
+	if err != nil {
+		return err
+	}
+	s.close = append(s.close, s.issuer.Close)
+	s.drivers = connectors(s.issuer)
+	return nil
+}
+
+func (s *server) openWorker(context.Context) error {
+	signer, err := keyring.NewSigner(s.keys.Writ)
+	if err != nil {
+		return err
+	}
+	s.metrics = newRegistry(s.store)
+	s.targets = worker.NewTargets(s.drivers, s.cfg.Secret)
+	s.close = append(s.close, s.targets.Close)
+	s.worker = worker.New(worker.Config{
+		Store: s.store, Judge: policy.NewJudge(), Targets: s.targets, Signer: signer, Seal: s.keys.Claims.Recipient().String(),
+		Parallel: s.cfg.Worker.Parallel, Lease: s.cfg.Worker.Lease, ClaimFor: s.cfg.Worker.ClaimFor,
+		Metrics: worker.NewMetrics(s.metrics), Logger: s.log,
+	})
+	return nil
+}
+
+func (s *server) openDoor(context.Context) error {
+	s.door = door.New(door.Config{
+		Store: s.store, Judge: policy.NewJudge(), Drivers: s.drivers, Claims: s.keys.Claims, Target: s.targets.Check,
+	})
+	return nil
+}
+
+// openLedger makes sure that the ledger names the keys that sign for it, and
+// gives an empty one its first documents.
+func (s *server) openLedger(ctx context.Context) error {
+	public := base64.StdEncoding.EncodeToString(s.keys.Writ.Public().(ed25519.PublicKey))
+	_, err := s.store.Update(ctx, store.Change{Decide: func(_ writ.Request, f writ.Facts) ([]writ.Event, error) {
+		return []writ.Event{{Stream: writ.LedgerStream, Seq: 1, At: f.Now, Actor: writ.System, Body: writ.Opened{
+			Origin: s.keys.Origin, LogKey: s.store.Log.VerifierKey(), WritKey: public,
+		}}}, nil
+	}})
+	if err != nil && !errors.Is(err, writ.Conflict) { // a conflict: it was opened before
+		return err
+	}
+	entries, err := s.store.Events(ctx, writ.LedgerStream)
+	if err != nil {
+		return err
+	}
+	if first, ok := entries[0].Event.Body.(writ.Opened); !ok || first.WritKey != public {
+		return fmt.Errorf("the key file %s belongs to another ledger; restore the one that was made with this database", s.cfg.Keys)
+	}
+	return s.seed(ctx)
+}
+
+func (s *server) seed(ctx context.Context) error {
+	if len(s.store.Directory().All()) > 0 {
+		return nil
+	}
+	var docs []json.RawMessage
+	var err error
+	switch {
+	case s.cfg.Documents != "":
+		docs, err = readDocuments(s.cfg.Documents)
+	case s.cfg.Dev:
+		docs, err = sampleDocuments(s.ordersDB)
+	}
+	if err != nil || len(docs) == 0 {
+		return err
+	}
+	changes, err := s.door.Put(ctx, door.System, door.Put{Documents: docs})
+	s.log.InfoContext(ctx, "first documents applied", "count", len(changes))
+	return err
+}
+
+func (s *server) openWeb(context.Context) error {
+	who := auth.Config{Directory: s.store.Directory, Logger: s.log}
+	for _, i := range s.cfg.Issuers {
+		who.Issuers = append(who.Issuers, auth.Issuer{URL: i.URL, Audience: i.Audience, Algorithms: i.Algorithms, MaxAge: i.MaxAge})
+	}
+	mounts := map[string]http.Handler{
+		"/issuer/":     http.StripPrefix("/issuer", s.issuer.Handler()),
+		"/ledger/":     http.StripPrefix("/ledger", s.auditOnly(ledger.Handler(s.store))),
+		"GET /metrics": promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{}),
+	}
+	if s.cfg.Dev {
+		dev, err := auth.NewDev(s.keys.Dev, s.cfg.URL, s.store.Directory)
+		if err != nil {
+			return err
+		}
+		who.Dev = dev
+		mounts["/dev/"], mounts["/.well-known/openid-configuration"] = dev.Handler(), dev.Handler()
+	}
+	var err error
+	if s.callers, err = auth.New(who); err != nil {
+		return err
+	}
+	s.handler = web.New(web.Config{
+		Door: s.door, Version: version(), Mounts: mounts, Logger: s.log, Ready: s.ready,
+		Who: func(ctx context.Context, token string) (writ.Party, error) {
+			c, err := s.callers.Token(ctx, token)
+			return c.Party, err
+		},
+	})
+	return nil
+}
+
+// verifier is who asks the issuer about a key.
+func (s *server) verifier(r *http.Request) (string, error) {
+	c, err := s.callers.Caller(r)
+	return string(c.Party.Name), err
+}
+
+// auditOnly serves checkpoints and hashes to everybody, and records, which say
+// who asked for what, to those who may audit.
+func (s *server) auditOnly(log http.Handler) http.Handler {
+	judge := policy.NewJudge()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/tile/entries/") {
+			c, err := s.callers.Caller(r)
+			if err == nil && !judge.Authority(s.store.Directory(), c.Party.Name).Audit {
+				err = writ.Errorf(writ.Forbidden, "%s may not read the ledger's records; policy names who audits", c.Party.Name)
+			}
+			if err != nil {
+				web.Fail(w, r, s.log, err)
+				return
+			}
+		}
+		log.ServeHTTP(w, r)
+	})
+}
+
+// ready says why the server cannot serve now.
+func (s *server) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyIn)
+	defer cancel()
+	_, err := s.store.Stats(ctx)
+	return err
+}
+
+// readyIn is how long the database may take to answer before the server counts
+// as not ready.
+const readyIn = 2 * time.Second
+
+// Close closes all parts.
+func (s *server) Close() error {
+	var errs []error
+	for _, c := range slices.Backward(s.close) {
+		errs = append(errs, c())
+	}
+	s.close = nil
+	return errors.Join(errs...)
+}
