@@ -33,8 +33,11 @@ func (c Approve) decide(r Request, f Facts) ([]Body, error) {
 	if !v.Allowed {
 		return nil, Errorf(Forbidden, "policy does not allow %s any more: %s", r.ID, v.Why())
 	}
-	if v.MaxFor > 0 && r.Terms.For > v.MaxFor {
-		return nil, Errorf(Forbidden, "policy now allows at most %s and %s asks for %s; it has to be asked for again", v.MaxFor, r.ID, r.Terms.For)
+	if err := v.covers(r.Terms); err != nil {
+		return nil, err
+	}
+	if err := r.stands(f.Directory); err != nil {
+		return nil, err
 	}
 	if err := f.Directory.Current(r.Terms.Entitlement); err != nil {
 		return nil, err
@@ -78,6 +81,18 @@ func (r Request) judge(seen Digest, f Facts) (Verdict, error) {
 		return Verdict{}, Errorf(Forbidden, "%s cannot decide: only a person can", f.Actor.Name)
 	}
 	return r.Verdict.Tighten(f.Verdict), nil
+}
+
+// stands refuses a request that nobody stands behind any more.
+func (r Request) stands(d *Directory) error {
+	asked, ok := d.Who(r.Terms.Requester)
+	if !ok || !asked.Active() {
+		return Errorf(Conflict, "who asked for %s, %s, is %s; withdraw it and ask again", r.ID, r.Terms.Requester.Name, orElse(asked.State, "gone"))
+	}
+	if cause, unfit := d.unfit(r.Terms.Subject); cause != "" {
+		return Errorf(Conflict, "%s gives no access: %s", r.ID, unfit)
+	}
+	return nil
 }
 
 // Current refuses a definition that is no longer what was asked for.

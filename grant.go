@@ -67,27 +67,45 @@ func (c BeginGrant) decide(r Request, f Facts) ([]Body, error) {
 	return []Body{b}, nil
 }
 
-// mustEnd returns why the request may not be granted, or held, any longer.
+// mustEnd returns why the request may not be decided, granted or held any longer.
 func (r Request) mustEnd(f Facts) (Ended, bool) {
-	d := f.Directory
-	subject, ok := d.Who(r.Terms.Subject)
 	v := r.Verdict.Tighten(f.Verdict)
-	_, short := r.Open(v)
+	stage, short := r.Open(v)
+	cause, unfit := f.Directory.unfit(r.Terms.Subject)
+	narrower := v.covers(r.Terms)
 	switch {
-	case !f.Now.Before(r.Until):
+	case r.Status.Holds() && !f.Now.Before(r.Until):
 		return Ended{Cause: Expired}, true
 	case r.Status == StatusAuthorized && f.Now.After(r.Terms.StartBy):
 		return Ended{Cause: LateStart}, true
-	case !ok || !subject.Active():
-		return Ended{Cause: IdentityRetired}, true
-	case !subject.Human() && len(d.Accountable(subject)) == 0:
-		return Ended{Cause: OwnerLeft}, true
-	case !v.Allowed, short, v.MaxFor > 0 && r.Terms.For > v.MaxFor:
+	case cause != "":
+		return Ended{Cause: cause, Detail: unfit}, true
+	case !v.Allowed:
 		return Ended{Cause: PolicyTightened, Detail: v.Why()}, true
-	case r.Status != StatusActive && d.Current(r.Terms.Entitlement) != nil:
-		return Ended{Cause: DefinitionChanged}, true
+	case narrower != nil:
+		return Ended{Cause: PolicyTightened, Detail: narrower.Error()}, true
+	case short && r.Status != StatusPending:
+		return Ended{Cause: PolicyTightened, Detail: "stage " + stage.Name + " now needs more approvals than it has"}, true
+	}
+	if r.Status == StatusActive {
+		return Ended{}, false
+	}
+	if changed := f.Directory.Current(r.Terms.Entitlement); changed != nil {
+		return Ended{Cause: DefinitionChanged, Detail: changed.Error()}, true
 	}
 	return Ended{}, false
+}
+
+// unfit says why an identity may not get or keep access, if it may not.
+func (d *Directory) unfit(subject Party) (Cause, string) {
+	i, ok := d.Who(subject)
+	switch {
+	case !ok || !i.Active():
+		return IdentityRetired, string(subject.Name) + " is " + orElse(i.State, "gone")
+	case len(d.Accountable(i)) == 0:
+		return OwnerLeft, "nobody active answers for " + string(subject.Name) + "; give it another owner"
+	}
+	return "", ""
 }
 
 func (c ReportGrant) decide(r Request, f Facts) ([]Body, error) {

@@ -15,11 +15,8 @@ func (Recheck) decide(r Request, f Facts) ([]Body, error) {
 		return nil, nil
 	}
 	end, over := r.mustEnd(f)
-	if r.Status == StatusPending {
-		over = !r.Verdict.Tighten(f.Verdict).Allowed
-	}
 	if !over {
-		return nil, nil
+		return r.settled(f), nil
 	}
 	digest, err := f.Verdict.Digest()
 	if err != nil {
@@ -27,9 +24,19 @@ func (Recheck) decide(r Request, f Facts) ([]Body, error) {
 	}
 	seen := Rechecked{digest, f.Verdict.Reasons}
 	if r.Status == StatusPending {
-		return []Body{seen, Denied{Policy: f.Verdict.Why()}}, nil
+		return []Body{seen, Denied{Policy: end.Detail}}, nil
 	}
 	return []Body{seen, end}, nil
+}
+
+// settled authorizes a request that waits for nobody: policy had added a stage
+// after it was asked for, and has taken it back after the other votes.
+func (r Request) settled(f Facts) []Body {
+	_, waits := r.Open(r.Verdict.Tighten(f.Verdict))
+	if waits || r.Status != StatusPending || !f.Now.Before(r.LapseAt) {
+		return nil
+	}
+	return []Body{authorize(r.Terms, f.Now)}
 }
 
 // Kind returns "rechecked".

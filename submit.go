@@ -205,10 +205,10 @@ func mayAsk(d *Directory, actor, subject Party) error {
 	if !known || !who.Active() {
 		return Errorf(Forbidden, "%s is not an active identity", actor.Name)
 	}
-	s, ok := d.Who(subject)
-	if !ok || !s.Active() {
-		return Errorf(Forbidden, "%s is %s and gets no access", subject.Name, orElse(s.State, "gone"))
+	if cause, unfit := d.unfit(subject); cause != "" {
+		return Errorf(Forbidden, "%s gets no access: %s", subject.Name, unfit)
 	}
+	s := d.Identities[subject.Name]
 	if actor.UID == subject.UID || d.Answers(who.Ref(), s.Ref()) || d.In(who.Ref(), s.Askers...) {
 		return nil
 	}

@@ -102,8 +102,8 @@ func TestSubmitRefused(t *testing.T) {
 		}, Forbidden, "human/dee is not an active identity"},
 		{"the subject is retired", func(w *world, f *Facts, _ *Terms) {
 			f.Directory = w.with(`{"kind":"identity","name":"service/ci","owner":"human/dee","state":"retired"}`)
-		}, Forbidden, "service/ci is retired and gets no access"},
-		{"the subject is another by now", func(_ *world, _ *Facts, t *Terms) { t.Subject.UID = "before" }, Forbidden, "gets no access"},
+		}, Forbidden, "service/ci gets no access: service/ci is retired"},
+		{"the subject is another by now", func(_ *world, _ *Facts, t *Terms) { t.Subject.UID = "before" }, Forbidden, "service/ci gets no access"},
 		{"too many at once", func(_ *world, f *Facts, _ *Terms) { f.Live = make([]Live, MaxLive) }, Conflict, "200 live requests, the most"},
 		{"longer than policy allows", func(_ *world, f *Facts, _ *Terms) { f.Verdict.MaxFor = 23 * hour }, Invalid, "policy allows db/deploy for at most 23h; 24h is too long"},
 		{"a later start than policy allows", func(_ *world, f *Facts, t *Terms) {
@@ -146,8 +146,8 @@ func TestSubmitSetsTheBounds(t *testing.T) {
 		{"asked to start late", rules{}, monday.Add(30 * day), 7 * day, 30 * day},
 	} {
 		w := newWorld()
-		w.rules = c.rules
-		w.rules.Stages = managerThenSecurity.Stages
+		c.rules.Stages = managerThenSecurity.Stages
+		w.rule(c.rules)
 		a := deploy
 		a.StartBy = c.startBy
 		must(t)(w.ask(dee, "req-a", a))
@@ -172,7 +172,7 @@ func TestSubmitAnswers(t *testing.T) {
 		{"a stage without people waits", rules{Stages: []rule{{"any", 1, false, nil}}}, "submitted → pending"},
 	} {
 		w := newWorld()
-		w.rules = c.rules
+		w.rule(c.rules)
 		events, err := w.ask(dee, "req-a", deploy)
 		if got := answer(w, "req-a", events, err); got != c.want {
 			t.Errorf("%s: got %s, want %s", c.what, got, c.want)
@@ -183,7 +183,7 @@ func TestSubmitAnswers(t *testing.T) {
 // TestSubmitAddsTheEndsOfPolicy also says that the ask itself stays as it was.
 func TestSubmitAddsTheEndsOfPolicy(t *testing.T) {
 	w := newWorld()
-	w.rules.Ends = []string{"incident/INC-7", "review/2026"}
+	w.rule(rules{Ends: []string{"incident/INC-7", "review/2026"}})
 	a := deploy
 	a.Ends = []string{"ticket/CHG-1", "incident/INC-7"}
 	terms, err := a.Terms("req-a", w.facts(dee, "req-a"))

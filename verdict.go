@@ -89,6 +89,19 @@ func (v Verdict) Tighten(now Verdict) Verdict {
 	return out
 }
 
+// covers refuses terms that go beyond the verdict's limits.
+func (v Verdict) covers(t Terms) error {
+	if v.MaxFor > 0 && t.For > v.MaxFor {
+		return Errorf(Forbidden, "policy now allows at most %s and %s asks for %s; it has to be asked for again", v.MaxFor, t.Request, t.For)
+	}
+	for _, end := range v.Ends {
+		if !slices.Contains(t.Ends, end) {
+			return Errorf(Forbidden, "policy now has %s end with %s; it has to be asked for again", t.Request, end)
+		}
+	}
+	return nil
+}
+
 func (v Verdict) stage(name string) int {
 	return slices.IndexFunc(v.Stages, func(s Stage) bool { return s.Name == name })
 }
