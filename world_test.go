@@ -20,12 +20,17 @@ type world struct {
 	rules    rules
 	requests map[ID]*past
 	made     int // UIDs so far
+	judged   struct {
+		dir     *Directory
+		verdict Verdict
+	}
 }
 
 // past is a request with all that happened to it.
 type past struct {
 	Request
 	history history
+	hold    Digest
 }
 
 // rules stand in for a policy: who approves whatever is asked for.
@@ -116,18 +121,31 @@ func (w *world) request(id ID) *past {
 
 func (w *world) facts(by Ref, id ID) Facts {
 	f := Facts{
-		Now: w.now, Actor: w.party(by), Directory: w.dir, Verdict: w.rules.verdict(w.dir),
+		Now: w.now, Actor: w.party(by), Directory: w.dir, Verdict: w.verdict(),
 		Authority: Authority{Administer: by == gus, Revoke: by == sol},
 	}
 	r := w.request(id)
 	for _, other := range slices.Sorted(maps.Keys(w.requests)) {
 		if p := w.requests[other]; other != id && p.Status.Live() {
-			f.Live = append(f.Live, p.Live())
+			e := p.Terms.Entitlement
+			f.Live = append(f.Live, Live{other, p.Status, e.Name, e.Target, e.Environment, p.hold, p.InFlight})
 		}
 	}
-	hold := r.Terms.Hold()
-	f.Siblings = slices.DeleteFunc(slices.Clone(f.Live), func(l Live) bool { return hold == "" || l.Hold != hold })
+	f.Siblings = slices.DeleteFunc(slices.Clone(f.Live), func(l Live) bool { return r.hold == "" || l.Hold != r.hold })
 	return f
+}
+
+// verdict is what the rules say now.
+func (w *world) verdict() Verdict {
+	if w.judged.dir != w.dir {
+		w.judged.dir, w.judged.verdict = w.dir, w.rules.verdict(w.dir)
+	}
+	return w.judged.verdict
+}
+
+// rule replaces the rules.
+func (w *world) rule(r rules) {
+	w.rules, w.judged.dir = r, nil
 }
 
 // do lets somebody give a command, and applies what is decided.
@@ -146,6 +164,9 @@ func (w *world) decide(id ID, c Command, f Facts) ([]Event, error) {
 			return nil, fmt.Errorf("decided, but not applicable: %w", err)
 		}
 		p.history = append(p.history, entry{e, f})
+	}
+	if w.requests[id] == nil {
+		p.hold = p.Terms.Hold()
 	}
 	w.requests[id] = p
 	return events, nil
