@@ -1,0 +1,258 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/writhq/writ"
+	"github.com/writhq/writ/internal/config"
+	"github.com/writhq/writ/internal/keyring"
+	"github.com/writhq/writ/internal/store"
+	"github.com/writhq/writ/internal/term"
+	"github.com/writhq/writ/ledger"
+)
+
+// where says which database a command works on, without a server.
+type where struct {
+	data, db, keys string
+}
+
+func (w *where) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&w.data, "data", "", "directory of the embedded database")
+	f.StringVar(&w.db, "db", "", "postgres://… instead of the embedded database")
+	cmd.MarkFlagsOneRequired("data", "db")
+}
+
+func (w where) dsn() string {
+	if w.db != "" {
+		return w.db
+	}
+	return filepath.Join(w.data, "writ.db")
+}
+
+// verifyCmd checks everything that is stored.
+func verifyCmd() *cobra.Command {
+	var w where
+	var logKey string
+	var kept []string
+	cmd := &cobra.Command{
+		Use:   "verify",
+		Short: "Check the ledger and everything derived from it",
+		Long: `Read a database once, without a server, and check all of it: every hash, tile
+and checkpoint, every signed writ, that each event may follow the one before,
+that nothing was granted without its approvals, and that every table is what the
+events say. The exit code is not 0 if anything does not hold, and the first
+position that does not is named.
+
+The ledger is held against the key in DATA/writ.keys if that is there, else
+against --log-key. Without either it is held against the key that the ledger
+names itself, which finds damage but not a ledger that was made anew: keep the
+key that this command prints, and checkpoints, elsewhere.`,
+		Example: `  writ verify --data /var/lib/writ
+  writ verify --db postgres://writ@db/writ --log-key 'writ-ledger-…' --kept checkpoint.txt`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runVerify(cmd, w, logKey, kept)
+		},
+	}
+	w.flags(cmd)
+	cmd.Flags().StringVar(&logKey, "log-key", "", "verifier key of the ledger, from elsewhere than its database")
+	cmd.Flags().StringArrayVar(&kept, "kept", nil, "file with a checkpoint that was kept elsewhere; may be repeated")
+	return cmd
+}
+
+// A Verified says what was checked and held.
+type Verified struct {
+	Holds      bool   `json:"holds"`
+	Events     int64  `json:"events"`
+	LogKey     string `json:"logKey"`
+	KeyFrom    string `json:"keyFrom"` // option, key file, or ledger
+	Checkpoint string `json:"checkpoint"`
+}
+
+func runVerify(cmd *cobra.Command, w where, logKey string, kept []string) error {
+	ctx := cmd.Context()
+	db, err := store.Open(ctx, store.Config{DSN: w.dsn(), ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	keys, from, err := w.trusted(logKey)
+	if err != nil {
+		return err
+	}
+	if keys.Kept, err = readAll(kept); err != nil {
+		return err
+	}
+	out, err := verify(ctx, db, keys, progress("verifying"))
+	if err != nil {
+		return err
+	}
+	if from != "" {
+		out.KeyFrom = from
+	}
+	if format, _ := cmd.Flags().GetString("output"); format == "json" {
+		return json.NewEncoder(cmd.OutOrStdout()).Encode(out)
+	}
+	say := func(format string, args ...any) { fmt.Fprintf(cmd.OutOrStdout(), format+"\n", args...) }
+	say("%d events: every hash, signature, writ and table holds", out.Events)
+	say("key, from the %s: %s", out.KeyFrom, out.LogKey)
+	if out.KeyFrom == "ledger" {
+		say("The ledger named its key itself. Keep the key elsewhere and pass it as --log-key to tell a ledger that was made anew.")
+	}
+	return nil
+}
+
+// trusted returns the key to hold the ledger against, and where it is from.
+func (w where) trusted(logKey string) (store.Keys, string, error) {
+	if logKey != "" {
+		return store.Keys{LogKey: logKey}, "option", nil
+	}
+	path := filepath.Join(w.data, "writ.keys")
+	if _, err := os.Stat(path); w.data == "" || errors.Is(err, fs.ErrNotExist) {
+		return store.Keys{}, "", nil
+	}
+	k, err := keyring.Open(path)
+	if err != nil {
+		return store.Keys{}, "", err
+	}
+	signer, err := ledger.NewSigner(k.Origin, k.Log.Seed())
+	if err != nil {
+		return store.Keys{}, "", err
+	}
+	return store.Keys{LogKey: signer.VerifierKey()}, "key file", nil
+}
+
+// verify checks an open database against the key given, or, where none is,
+// against the one that the ledger names.
+func verify(ctx context.Context, db *store.DB, keys store.Keys, progress func(done, total int64)) (Verified, error) {
+	entries, err := db.Events(ctx, writ.LedgerStream)
+	if err != nil {
+		return Verified{}, err
+	}
+	if len(entries) == 0 {
+		return Verified{}, store.Broken{Pos: 0, What: "the ledger does not begin with the keys that sign it"}
+	}
+	opened, ok := entries[0].Event.Body.(writ.Opened)
+	public, err := base64.StdEncoding.DecodeString(opened.WritKey)
+	if !ok || err != nil || len(public) != ed25519.PublicKeySize {
+		return Verified{}, store.Broken{Pos: 0, What: "the ledger names no key that signs its writs"}
+	}
+	out := Verified{Holds: true, LogKey: keys.LogKey, KeyFrom: "key file"}
+	if keys.LogKey == "" {
+		keys.LogKey, out.LogKey, out.KeyFrom = opened.LogKey, opened.LogKey, "ledger"
+	}
+	keys.Check = writs(keyring.NewVerifier(public))
+	if err := db.Verify(ctx, keys, progress); err != nil {
+		return Verified{}, err
+	}
+	head, err := db.Head(ctx)
+	out.Events, out.Checkpoint = head.Size, head.Checkpoint
+	return out, err
+}
+
+// writs holds every grant against its writ: signed by the ledger's own key, of
+// exactly what the request says, and there before access was.
+func writs(signer *keyring.Signer) store.Check {
+	return func(_ int64, e writ.Event, r writ.Request) error {
+		switch e.Body.(type) {
+		case writ.GrantBegun, writ.Granted:
+		default:
+			return nil
+		}
+		payload, err := signer.Verify(r.Writ)
+		if err != nil {
+			return err
+		}
+		var o writ.Order
+		if err := json.Unmarshal(payload, &o); err != nil {
+			return writ.Errorf(writ.Invalid, "the writ of %s cannot be read: %v", r.ID, err)
+		}
+		return o.Check(r)
+	}
+}
+
+func readAll(paths []string) (out []string, err error) {
+	for _, p := range paths {
+		data, err := os.ReadFile(p)
+		if err != nil {
+			return nil, writ.Errorf(writ.Invalid, "checkpoint: %v", err)
+		}
+		out = append(out, string(data))
+	}
+	return out, nil
+}
+
+// progress shows on a terminal how far something is; nowhere else.
+func progress(what string) func(done, total int64) {
+	if !term.IsTerminal(os.Stderr) {
+		return nil
+	}
+	var shown time.Time
+	return func(done, total int64) {
+		if time.Since(shown) < 100*time.Millisecond && done < total || total == 0 {
+			return
+		}
+		shown = time.Now()
+		fmt.Fprintf(os.Stderr, "\r%s %3d %%", what, 100*min(done, total)/total)
+		if done >= total {
+			io.WriteString(os.Stderr, "\r\033[K")
+		}
+	}
+}
+
+// rebuildCmd makes every derived table again.
+func rebuildCmd() *cobra.Command {
+	var w where
+	cmd := &cobra.Command{
+		Use:   "rebuild",
+		Short: "Make every derived table again from the ledger",
+		Long: `Make every table that is derived from the ledger's events again: requests, due
+work, inboxes, documents. What is not derived (free texts, credentials that wait
+to be claimed, the issuer's own tables) stays as it is. The server must be
+stopped. Run 'writ verify' afterwards.`,
+		Example: `  writ rebuild --data /var/lib/writ`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := config.Config{Dev: true, Data: w.data, DB: w.db, Keys: w.keys}.Complete()
+			if err != nil {
+				return writ.Errorf(writ.Invalid, "%v", err)
+			}
+			return rebuild(cmd, cfg)
+		},
+	}
+	w.flags(cmd)
+	cmd.Flags().StringVar(&w.keys, "keys", "", "key file (default DATA/writ.keys)")
+	return cmd
+}
+
+func rebuild(cmd *cobra.Command, cfg config.Config) error {
+	s := &server{cfg: cfg, log: newLogger("text")}
+	if err := s.openStore(cmd.Context()); err != nil {
+		return errors.Join(err, s.Close())
+	}
+	if err := s.store.Rebuild(cmd.Context(), progress("rebuilding")); err != nil {
+		return errors.Join(err, s.Close())
+	}
+	head, err := s.store.Head(cmd.Context())
+	fmt.Fprintf(cmd.OutOrStdout(), "made again from %d events\n", head.Size)
+	return errors.Join(err, s.Close())
+}
+
+// verify is for the demo: the same check on a database that is in use.
+func (s *server) verify(ctx context.Context) (int64, error) {
+	out, err := verify(ctx, s.store, store.Keys{LogKey: s.store.Log.VerifierKey()}, nil)
+	return out.Events, err
+}
