@@ -203,8 +203,13 @@ func TestAuthorizationHeader(t *testing.T) {
 		"comma":      {"Bearer " + token + ", Bearer " + token},
 		"long":       {"Bearer " + strings.Repeat("a", maxToken+1)},
 	} {
-		if c, err := call(values...); !errors.Is(err, writ.Unauthenticated) || c.Party.Name != "" {
+		c, err := call(values...)
+		if !errors.Is(err, writ.Unauthenticated) || c.Party.Name != "" {
 			t.Errorf("%s: %v %v", name, c.Party, err)
+		}
+		sent := name == "two spaces" || name == "comma" || name == "long"
+		if strings.Contains(Challenge(err, ""), "invalid_token") != sent {
+			t.Errorf("%s: %s", name, Challenge(err, ""))
 		}
 	}
 }
@@ -233,6 +238,11 @@ func TestReasonGoesToTheLogAlone(t *testing.T) {
 	err := s.refuses(t, rsaKey.token(p.claims(s.now(), fields{"aud": "https://other.example.com"})), writ.Unauthenticated)
 	if strings.Contains(err.Error(), "other") || !strings.Contains(s.log.String(), "other.example.com") {
 		t.Errorf("error %q, log %q", err, s.log)
+	}
+	before := len(s.log.String())
+	s.refuses(t, rsaKey.token(fields{"iss": strings.Repeat("x", 5000)}), writ.Unauthenticated)
+	if n := len(s.log.String()) - before; n > 500 {
+		t.Errorf("a stranger's token made us log %d bytes", n)
 	}
 }
 

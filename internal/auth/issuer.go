@@ -98,5 +98,5 @@ func checkURL(raw string) error {
 // loopback reports whether a host, without port, is this very machine.
 func loopback(host string) bool {
 	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && addr.Unmap().IsLoopback()
+	return host == "localhost" || err == nil && addr.IsLoopback()
 }

@@ -113,6 +113,11 @@ func newProvider(t testing.TB, signers ...key) *provider {
 	return p
 }
 
+// fresh returns a token that nobody has seen yet.
+func (p *provider) fresh(k key, now time.Time) string {
+	return k.token(p.claims(now, fields{"jti": rand.Text()}))
+}
+
 func (p *provider) publish(signers ...key) {
 	var list []any
 	for _, s := range signers {
@@ -137,6 +142,11 @@ func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		(*h)(w, r)
 		return
 	}
+	p.own(w, r)
+}
+
+// own is what the provider answers when nobody tells it otherwise.
+func (p *provider) own(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
 	case "/.well-known/openid-configuration":
 		_ = json.NewEncoder(w).Encode(fields{"issuer": p.URL, "jwks_uri": p.URL + "/keys"})
@@ -187,9 +197,15 @@ type server struct {
 
 func newServer(t testing.TB, issuers []Issuer, docs ...writ.Document) *server {
 	t.Helper()
+	return newServerOf(t, Config{Issuers: issuers}, docs...)
+}
+
+func newServerOf(t testing.TB, cfg Config, docs ...writ.Document) *server {
+	t.Helper()
 	s := &server{clock: newClock(), log: &lockedBuffer{}}
 	s.apply(docs...)
-	a, err := New(Config{Issuers: issuers, Directory: s.docs.Load, Logger: slog.New(slog.NewTextHandler(s.log, nil))})
+	cfg.Directory, cfg.Logger = s.docs.Load, slog.New(slog.NewTextHandler(s.log, nil))
+	a, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

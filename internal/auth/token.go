@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/coreos/go-oidc/v3/oidc"
@@ -71,11 +72,11 @@ func (a *Authenticator) verify(ctx context.Context, raw string, now time.Time) (
 	return from.read(claims, now)
 }
 
-// parse reads a JWS in compact serialization (RFC 7515, section 7.1), in its
-// one canonical form, without believing it.
+// parse reads a JWS in compact serialization (RFC 7515, section 7.1) without
+// believing it.
 func parse(raw string) (header, map[string]any, error) {
 	parts := strings.Split(raw, ".")
-	if len(parts) != 3 {
+	if len(parts) != 3 || strings.ContainsFunc(raw, unicode.IsSpace) { // decoders skip white space
 		return header{}, nil, errors.New("it is not a signed JWT in compact form")
 	}
 	head, err := object(parts[0])
@@ -109,7 +110,7 @@ func parse(raw string) (header, map[string]any, error) {
 // can see different ones, and keeps its numbers as they are written.
 func object(part string) (map[string]any, error) {
 	data, err := base64.RawURLEncoding.Strict().DecodeString(part)
-	if err != nil || strings.ContainsAny(part, "\r\n") {
+	if err != nil {
 		return nil, errors.New("not base64url")
 	}
 	if !utf8.Valid(data) {
