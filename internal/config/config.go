@@ -56,7 +56,8 @@ type Worker struct {
 	Off      bool          `yaml:"off"`      // this process serves but calls no target
 }
 
-// Read reads a file. Unknown fields are refused with their place.
+// Read reads a file. Unknown fields are refused with their place. Relative paths
+// in it are relative to the file.
 func Read(path string) (Config, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -66,6 +67,11 @@ func Read(path string) (Config, error) {
 	err = yaml.NewDecoder(bytes.NewReader(data), yaml.Strict()).Decode(&c)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return c, fmt.Errorf("configuration %s: %s", path, strings.TrimSpace(err.Error()))
+	}
+	for _, field := range []*string{&c.Data, &c.Keys, &c.Secrets, &c.Documents, &c.TLS.Cert, &c.TLS.Key} {
+		if *field != "" && !filepath.IsAbs(*field) {
+			*field = filepath.Join(filepath.Dir(path), *field)
+		}
 	}
 	return c, nil
 }
