@@ -47,7 +47,7 @@ func (b *batch) claim(n int, lease time.Duration) ([]Job, error) {
 	until := b.now.Add(lease)
 	err := b.rows(`UPDATE requests SET busy = $1 WHERE id IN (
 		SELECT id FROM requests WHERE due <= $2 AND busy <= $2 ORDER BY due LIMIT $3) RETURNING id, task, due`,
-		[]any{micros(until), micros(b.now), n}, func(scan func(...any) error) error {
+		[]any{micros(until), micros(b.now), n}, func(scan scanner) error {
 			t := taken{Job: Job{Until: until}}
 			err := scan(&t.ID, &t.Task, &t.due)
 			all = append(all, t)

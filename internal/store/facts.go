@@ -9,7 +9,7 @@ import (
 // prefetch reads with a few statements what the decisions on works will need.
 // Whatever it leaves out is read when it is needed.
 func (b *batch) prefetch(works []*work) error {
-	var ids, uids []string
+	var ids, uids []any
 	var keys []repeat
 	for _, w := range works {
 		c := w.change
@@ -46,7 +46,7 @@ func (b *batch) request(id writ.ID) (writ.Request, error) {
 	if ok {
 		return r, nil
 	}
-	err := b.readRequests([]string{string(id)})
+	err := b.readRequests([]any{string(id)})
 	r, _ = b.state.requests.get(id)
 	return r, err
 }
@@ -94,7 +94,7 @@ func (b *batch) live(uid writ.UID) ([]writ.Live, error) {
 	if ok {
 		return all, nil
 	}
-	err := b.readLive([]string{string(uid)})
+	err := b.readLive([]any{string(uid)})
 	all, _ = b.state.live.get(uid)
 	return all, err
 }
@@ -119,11 +119,11 @@ func (b *batch) relive(r writ.Request) error {
 	return nil
 }
 
-func (b *batch) readRequests(ids []string) error {
+func (b *batch) readRequests(ids []any) error {
 	for _, id := range ids {
-		b.state.requests.put(writ.ID(id), writ.Request{})
+		b.state.requests.put(writ.ID(id.(string)), writ.Request{})
 	}
-	return b.each("SELECT body FROM requests WHERE id IN ", ids, func(scan func(...any) error) error {
+	return eachOf(b.ctx, b.writer, "SELECT body FROM requests WHERE id IN ", 1, ids, func(scan scanner) error {
 		var body []byte
 		if err := scan(&body); err != nil {
 			return err
@@ -134,11 +134,11 @@ func (b *batch) readRequests(ids []string) error {
 	})
 }
 
-func (b *batch) readLive(uids []string) error {
+func (b *batch) readLive(uids []any) error {
 	for _, uid := range uids {
-		b.state.live.put(writ.UID(uid), nil)
+		b.state.live.put(writ.UID(uid.(string)), nil)
 	}
-	return b.each("SELECT live, id, status, entitlement, target, environment, hold, inflight FROM requests WHERE live IN ", uids, func(scan func(...any) error) error {
+	return eachOf(b.ctx, b.writer, "SELECT live, id, status, entitlement, target, environment, hold, inflight FROM requests WHERE live IN ", 1, uids, func(scan scanner) error {
 		var uid writ.UID
 		var l writ.Live
 		if err := scan(&uid, &l.ID, &l.Status, &l.Entitlement, &l.Target, &l.Environment, &l.Hold, &l.InFlight); err != nil {
@@ -151,11 +151,11 @@ func (b *batch) readLive(uids []string) error {
 }
 
 func (b *batch) readRepeats(keys []repeat) error {
-	var names []string
+	var names []any
 	for _, k := range keys {
 		names = append(names, k.key)
 	}
-	return b.each("SELECT caller, key, fingerprint, request FROM repeats WHERE key IN ", names, func(scan func(...any) error) error {
+	return eachOf(b.ctx, b.writer, "SELECT caller, key, fingerprint, request FROM repeats WHERE key IN ", 1, names, func(scan scanner) error {
 		var k repeat
 		var u use
 		if err := scan(&k.caller, &k.key, &u.fingerprint, &u.request); err != nil {

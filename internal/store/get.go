@@ -70,13 +70,13 @@ func (q Query) sql() (string, []any) {
 		fmt.Fprintf(b, text, len(args))
 	}
 	if q.Party != "" {
-		add(&from, " JOIN parties p ON p.request = r.id AND p.person = $%d", string(q.Party))
+		add(&from, " JOIN links p ON p.request = r.id AND p.key = $%d", string(q.Party))
 	}
 	if q.Approver != "" {
-		add(&from, " JOIN parties w ON w.request = r.id AND w.waits = 1 AND w.person = $%d", string(q.Approver))
+		add(&from, " JOIN links w ON w.request = r.id AND w.waits = 1 AND w.key = $%d", string(q.Approver))
 	}
 	if q.Condition != "" {
-		add(&from, " JOIN conditions c ON c.request = r.id AND c.condition = $%d", q.Condition)
+		add(&from, " JOIN links c ON c.request = r.id AND c.key = $%d", endKey(q.Condition))
 	}
 	for _, f := range []struct{ column, is string }{
 		{"subject", string(q.Subject)}, {"requester", string(q.Requester)}, {"entitlement", q.Entitlement}, {"target", q.Target},

@@ -1,23 +1,32 @@
 package store
 
 import (
-	"encoding/json"
-	"slices"
 	"time"
 
 	"github.com/writhq/writ"
 )
 
+var (
+	events      = table{"events", "pos, stream, seq, record", ""}
+	tiles       = table{"tiles", "level, n, hashes", "ON CONFLICT (level, n) DO UPDATE SET hashes = excluded.hashes"}
+	checkpoints = table{"checkpoints", "size, at, note", ""}
+	documents   = table{"documents", "stream, pos", "ON CONFLICT (stream) DO UPDATE SET pos = excluded.pos"}
+	texts       = table{"texts", "request, name, salt, text", "ON CONFLICT (request, name) DO UPDATE SET salt = excluded.salt, text = excluded.text"}
+	repeats     = table{"repeats", "caller, key, fingerprint, request, at", ""}
+)
+
 // write puts on record what was decided: the events, and what is derived from
 // them in the same transaction.
 func (b *batch) write() error {
-	if err := b.writeRepeats(); err != nil {
+	var rows []any
+	for _, k := range b.used {
+		u := b.repeats[k]
+		rows = append(rows, string(k.caller), k.key, string(u.fingerprint), string(u.request), micros(b.now))
+	}
+	if err := b.insert(repeats, rows); err != nil {
 		return err
 	}
-	if len(b.events) == 0 {
-		return nil
-	}
-	rows := make([]any, 0, 4*len(b.events))
+	rows = nil
 	for i, e := range b.events {
 		rows = append(rows, b.head.size+int64(i), e.Stream, e.Seq, string(b.records[i]))
 	}
@@ -41,19 +50,10 @@ func (b *batch) write() error {
 	return b.project()
 }
 
-func (b *batch) writeRepeats() error {
-	var rows []any
-	for _, k := range b.used {
-		u := b.repeats[k]
-		rows = append(rows, string(k.caller), k.key, string(u.fingerprint), string(u.request), micros(b.now))
-	}
-	return b.insert(repeats, rows)
-}
-
 // project writes the rows of the requests that changed.
 func (b *batch) project() error {
 	var p projection
-	var over []string // whose credential nobody may claim any more
+	var over []any // whose credential nobody may claim any more
 	for _, id := range b.order {
 		before := b.changed[id]
 		after, _ := b.state.requests.get(id)
@@ -64,93 +64,14 @@ func (b *batch) project() error {
 			over = append(over, string(id))
 		}
 	}
-	if err := b.insertAll(p); err != nil {
+	if err := p.writeTo(b); err != nil {
 		return err
 	}
-	return b.each("DELETE FROM deliveries WHERE request IN ", over, nil)
-}
-
-func (b *batch) insertAll(p projection) error {
-	if err := b.insert(requests, p.requests); err != nil {
-		return err
-	}
-	if err := b.insert(parties, p.parties); err != nil {
-		return err
-	}
-	return b.insert(conditions, p.conditions)
+	return eachOf(b.ctx, b.writer, "DELETE FROM deliveries WHERE request IN ", 1, over, nil)
 }
 
 // claimable reports whether a credential may be kept for a request.
 func claimable(s writ.Status) bool { return s == writ.StatusGranting || s == writ.StatusActive }
-
-// A projection is the rows that follow from requests, ready to be written.
-type projection struct{ requests, parties, conditions []any }
-
-// add adds what is to be written for a request that was as before, or did not
-// exist.
-func (p *projection) add(before, r writ.Request) error {
-	body, err := json.Marshal(r)
-	if err != nil {
-		return err
-	}
-	c := columnsOf(r)
-	p.requests = append(p.requests, string(r.ID), r.Seq, string(r.Status), c.task, c.due, int64(0), c.inflight, c.live,
-		string(r.Terms.Subject.UID), string(r.Terms.Requester.UID), r.Terms.Entitlement.Name, r.Terms.Entitlement.Target,
-		r.Terms.Entitlement.Environment, string(r.Terms.Hold()), string(body))
-	was := partiesOf(before)
-	for person, waits := range partiesOf(r) {
-		if old, ok := was[person]; !ok || old != waits {
-			p.parties = append(p.parties, string(person), string(r.ID), waits)
-		}
-	}
-	for _, end := range r.Terms.Ends {
-		if !slices.Contains(before.Terms.Ends, end) {
-			p.conditions = append(p.conditions, end, string(r.ID))
-		}
-	}
-	return nil
-}
-
-// columns are those of a request's row that say what happens next.
-type columns struct {
-	task     string
-	due      any // nil: never
-	inflight int64
-	live     any // nil: it is over
-}
-
-func columnsOf(r writ.Request) columns {
-	task, at := r.Todo()
-	c := columns{task: string(task)}
-	if task != writ.Nothing {
-		c.due = micros(at)
-	}
-	if r.InFlight {
-		c.inflight = 1
-	}
-	if r.Status.Live() {
-		c.live = string(r.Terms.Subject.UID)
-	}
-	return c
-}
-
-// partiesOf returns who has a part in a request, each with 1 if it waits for them.
-func partiesOf(r writ.Request) map[writ.UID]int64 {
-	people := map[writ.UID]int64{}
-	if r.Seq == 0 {
-		return people
-	}
-	people[r.Terms.Requester.UID], people[r.Terms.Subject.UID] = 0, 0
-	for _, s := range r.Verdict.Stages {
-		for _, a := range s.Approvers {
-			people[a.UID] = 0
-		}
-	}
-	for _, a := range r.Waiting() {
-		people[a.UID] = 1
-	}
-	return people
-}
 
 // advance signs for the events of the batch and moves the head.
 func (b *batch) advance() error {
@@ -175,7 +96,7 @@ func (b *batch) advance() error {
 	}
 	if b.now.Sub(b.state.kept) >= time.Minute {
 		b.state.kept = b.now
-		if err := b.insert(checkpoints, []any{h.size, micros(b.now), note}); err != nil {
+		if err := b.insert(checkpoints, []any{h.size, h.at, note}); err != nil {
 			return err
 		}
 	}

@@ -85,11 +85,6 @@ func (b *batch) loadEdge() (ledger.Edge, error) {
 	return e, nil
 }
 
-// A querier reads: the pool, or the committer's transaction.
-type querier interface {
-	QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error)
-}
-
 func newSnapshot() *snapshot { return &snapshot{dir: writ.NewDirectory(), seqs: map[string]int{}} }
 
 // next returns the snapshot at a later position, by the documents changed since.

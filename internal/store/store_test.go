@@ -28,5 +28,6 @@ func TestLifeOfARequest(t *testing.T) {
 		if err != nil || len(entries) != r.Seq {
 			t.Fatalf("%d events, want %d: %v", len(entries), r.Seq, err)
 		}
+		verify(t, db)
 	})
 }

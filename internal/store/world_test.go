@@ -43,6 +43,9 @@ func open(t testing.TB, dsn string) *DB {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		if head, err := db.Head(context.Background()); err == nil && head.Size > 0 && !t.Failed() {
+			verify(t, db)
+		}
 		if err := db.Close(); err != nil {
 			t.Error(err)
 		}
@@ -253,3 +256,11 @@ func count(t testing.TB, db *DB, text string, args ...any) (n int64) {
 }
 
 func diffRequests(want, got writ.Request) string { return cmp.Diff(want, got) }
+
+// verify holds the whole database against its ledger.
+func verify(t testing.TB, db *DB) {
+	t.Helper()
+	if err := db.Verify(context.Background(), Keys{LogKey: logSigner(t).VerifierKey()}, nil); err != nil {
+		t.Errorf("verify: %v", err)
+	}
+}

@@ -1,6 +1,6 @@
 -- One text for SQLite and PostgreSQL: BIGINT, TEXT, BYTEA. Times are microseconds
 -- since 1970 in UTC. Nothing but head, events, tiles and checkpoints is the truth;
--- requests, parties, conditions and documents are derived from events and can be
+-- requests, links and documents are derived from events and can be
 -- made again; the rest has no history worth proving.
 
 -- +goose Up
@@ -59,19 +59,13 @@ CREATE INDEX requests_requester   ON requests (requester, id);
 CREATE INDEX requests_entitlement ON requests (entitlement, id);
 CREATE INDEX requests_target      ON requests (target, id);
 
-CREATE TABLE parties (                    -- who has a part in a request
-	person  TEXT   NOT NULL,              -- uid
+CREATE TABLE links (                      -- what a request has to do with
+	key     TEXT   NOT NULL,              -- uid of who has a part in it, or "end:" and a condition that ends it
 	request TEXT   NOT NULL,
-	waits   BIGINT NOT NULL,              -- 1: could decide it next
-	PRIMARY KEY (person, request)
+	waits   BIGINT NOT NULL,              -- 1: this person could decide it next
+	PRIMARY KEY (key, request)
 );
-CREATE INDEX parties_waiting ON parties (person, request) WHERE waits = 1;
-
-CREATE TABLE conditions (                 -- what ends a request sooner
-	condition TEXT NOT NULL,
-	request   TEXT NOT NULL,
-	PRIMARY KEY (condition, request)
-);
+CREATE INDEX links_waiting ON links (key, request) WHERE waits = 1;
 
 CREATE TABLE documents (                  -- the newest event of each document, also of a removed one
 	stream TEXT   PRIMARY KEY,
