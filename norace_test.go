@@ -1,0 +1,5 @@
+//go:build !race
+
+package writ
+
+const raced = false
