@@ -86,11 +86,11 @@ var (
 // nothing else. Its errors are those of Token.
 func (a *Authenticator) Caller(r *http.Request) (Caller, error) {
 	sent := r.Header.Values("Authorization")
-	if len(sent) == 0 {
+	if len(sent) != 1 {
 		return Caller{}, errNoToken
 	}
 	scheme, token, _ := strings.Cut(sent[0], " ")
-	if len(sent) > 1 || !strings.EqualFold(scheme, "Bearer") || token == "" {
+	if !strings.EqualFold(scheme, "Bearer") {
 		return Caller{}, errNoToken
 	}
 	return a.Token(r.Context(), token)
@@ -100,6 +100,9 @@ func (a *Authenticator) Caller(r *http.Request) (Caller, error) {
 // writ.Unauthenticated, or writ.Unavailable if the token's issuer cannot be
 // asked for its keys.
 func (a *Authenticator) Token(ctx context.Context, raw string) (Caller, error) {
+	if raw == "" {
+		return Caller{}, errNoToken
+	}
 	if len(raw) > maxToken {
 		return Caller{}, a.refuse(errors.New("it is too long"))
 	}

@@ -7,7 +7,7 @@
 // found at an issuer named in the configuration: no header of a token can
 // bring or point to a key.
 //
-// Every rule is stricter than or the same as RFC 8725 (JWT best current
-// practice) and OpenID Connect Core 1.0, section 3.1.3.7. Whoever is refused
-// learns what to do; why a token was not believed goes to the log.
+// The rules are those of RFC 8725 (JWT best current practice) and OpenID Connect
+// Core 1.0, section 3.1.3.7, the stricter where there is a choice. Whoever is
+// refused learns what to do; why a token was not believed goes to the log.
 package auth

@@ -2,8 +2,13 @@ package auth
 
 import (
 	"maps"
+	"os"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/goccy/go-yaml"
 
 	"github.com/writhq/writ"
 )
@@ -62,21 +67,30 @@ func newKubernetes(t *testing.T) *forge {
 	}}
 }
 
-// accounts of the three, as the how-to writes them, and of traps beside them.
-func federated(gh, gl, k8s *forge) []writ.Document {
+// howTo is what operators are told to write; its documents are tested here.
+const howTo = "../../docs/howto/federate-a-pipeline.md"
+
+var yamlBlock = regexp.MustCompile("(?ms)^```yaml\n(kind: identity\n.*?)^```$")
+
+// documented returns the identities of the how-to, with the issuers of this test.
+func documented(t *testing.T, gh, gl, k8s *forge) []writ.Document {
+	t.Helper()
+	text := strings.NewReplacer("https://token.actions.githubusercontent.com", gh.URL,
+		"https://gitlab.example.com", gl.URL, "https://kubernetes.example.com", k8s.URL).Replace(string(must(os.ReadFile(howTo))))
+	var docs []writ.Document
+	for _, block := range yamlBlock.FindAllStringSubmatch(text, -1) {
+		doc, err := writ.ParseDocument(must(yaml.YAMLToJSON([]byte(block[1]))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		docs = append(docs, doc)
+	}
+	return docs
+}
+
+// traps stand beside the documented identities.
+func traps(gh, gl, k8s *forge) []writ.Document {
 	return []writ.Document{
-		identity("service/shop-deploy", writ.Account{Issuer: gh.URL, Claims: map[string]string{
-			"repository_id": "1234", "repository_owner_id": "9001", "environment": "production", "event_name": "push",
-			"ref": "refs/heads/main", "job_workflow_ref": "acme/shop/.github/workflows/deploy.yml@refs/heads/main",
-		}}),
-		identity("service/pay-deploy", writ.Account{Issuer: gl.URL, Subject: "project_path:acme/pay:ref_type:branch:ref:main",
-			Claims: map[string]string{
-				"project_id": "20", "job_project_id": "20", "namespace_id": "72", "ref_protected": "true", "pipeline_source": "push", "environment": "production",
-				"ci_config_ref_uri": "gitlab.example.com/acme/pay//.gitlab-ci.yml@refs/heads/main",
-			}}),
-		identity("workload/billing", writ.Account{Issuer: k8s.URL, Subject: "system:serviceaccount:prod:billing", Claims: map[string]string{
-			"/kubernetes.io/namespace": "prod", "/kubernetes.io/serviceaccount/uid": billing,
-		}}),
 		// Patterns are no patterns here: they match nobody but themselves.
 		identity("service/wildcard", writ.Account{Issuer: gh.URL, Subject: "repo:acme/*"}, writ.Account{Issuer: gl.URL, Subject: "project_path:acme/*:*"},
 			writ.Account{Issuer: k8s.URL, Subject: "system:serviceaccount:prod:*"}, writ.Account{Issuer: gh.URL, Subject: "*"}),
@@ -92,7 +106,7 @@ func federated(gh, gl, k8s *forge) []writ.Document {
 // differ from it in what somebody else could get.
 func TestFederation(t *testing.T) {
 	gh, gl, k8s := newGitHub(t), newGitLab(t), newKubernetes(t)
-	s := newServer(t, []Issuer{trust(gh.provider), trust(gl.provider), trust(k8s.provider)}, federated(gh, gl, k8s)...)
+	s := newServer(t, []Issuer{trust(gh.provider), trust(gl.provider), trust(k8s.provider)}, append(documented(t, gh, gl, k8s), traps(gh, gl, k8s)...)...)
 	other := newKubernetes(t) // of another cluster, which nobody configured
 	refused := 0
 	for _, f := range []struct {
