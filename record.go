@@ -1,6 +1,7 @@
 package writ
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -21,11 +22,21 @@ type record struct {
 
 // Encode returns the exact bytes of an event that the ledger keeps.
 func Encode(e Event) ([]byte, error) {
-	body, err := json.Marshal(e.Body)
+	body, err := plain(e.Body)
 	if err != nil {
 		return nil, fmt.Errorf("event %s of %s: %w", e.Body.Kind(), e.Stream, err)
 	}
-	return json.Marshal(record{1, e.Stream, e.Seq, e.At, e.Actor, e.Body.Kind(), body})
+	return plain(record{1, e.Stream, e.Seq, e.At, e.Actor, e.Body.Kind(), body})
+}
+
+// plain writes JSON without escaping <, > and &: canonical content in it stays
+// canonical, and its digest can be taken from the record itself.
+func plain(v any) ([]byte, error) {
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), err
 }
 
 // Decode reads them back.
