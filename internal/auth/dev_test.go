@@ -103,19 +103,22 @@ func TestDevLoginRefuses(t *testing.T) {
 	}
 }
 
+// sendAs sends a good login, but for one change.
+func sendAs(dev *Dev, change func(*http.Request)) *http.Response {
+	r := httptest.NewRequest(http.MethodPost, "/dev/login", strings.NewReader(`{"as":"human/ann"}`))
+	r.RemoteAddr, r.Host = "127.0.0.1:50000", strings.TrimPrefix(dev.url, "http://")
+	r.Header.Set("Content-Type", "application/json")
+	change(r)
+	w := httptest.NewRecorder()
+	dev.Handler().ServeHTTP(w, r)
+	return w.Result()
+}
+
 // TestDevIsForThisMachineAlone tries what a page, a neighbour or a proxy could send.
 func TestDevIsForThisMachineAlone(t *testing.T) {
 	_, dev := newDevServer(t, people()...)
 	own := strings.TrimPrefix(dev.url, "http://")
-	send := func(change func(*http.Request)) *http.Response {
-		r := httptest.NewRequest(http.MethodPost, "/dev/login", strings.NewReader(`{"as":"human/ann"}`))
-		r.RemoteAddr, r.Host = "127.0.0.1:50000", own
-		r.Header.Set("Content-Type", "application/json")
-		change(r)
-		w := httptest.NewRecorder()
-		dev.Handler().ServeHTTP(w, r)
-		return w.Result()
-	}
+	send := func(change func(*http.Request)) *http.Response { return sendAs(dev, change) }
 	for name, change := range map[string]func(*http.Request){
 		"as it is":          func(*http.Request) {},
 		"ipv6":              func(r *http.Request) { r.RemoteAddr, r.Host = "[::1]:50000", "[::1]:8080" },
