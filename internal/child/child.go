@@ -22,16 +22,25 @@ const (
 // forwarded are the signals that ask a command to end or to look again.
 var forwarded = []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT}
 
+// Catch takes the signals that Run passes on, from now on until stop. What this
+// program was started to ignore (nohup), it goes on ignoring.
+func Catch() (signals chan os.Signal, stop func()) {
+	signals = make(chan os.Signal, 16)
+	for _, s := range forwarded {
+		if !signal.Ignored(s) {
+			signal.Notify(signals, s)
+		}
+	}
+	return signals, func() { signal.Stop(signals) }
+}
+
 // Run starts a command and returns its exit code once it has ended. Signals
-// that reach this program are passed on. When end is closed the command is
-// asked to end, once. The error says why it did not start.
+// are passed on. When end is closed the command is asked to end, once. The
+// error says why it did not start.
 //
 // An interrupt typed at a terminal reaches the command by itself, because it
 // shares this program's process group; passing it on would make it two.
-func Run(cmd *exec.Cmd, end <-chan struct{}) (code int, err error) {
-	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, forwarded...)
-	defer signal.Stop(signals)
+func Run(cmd *exec.Cmd, signals <-chan os.Signal, end <-chan struct{}) (code int, err error) {
 	if err := cmd.Start(); err != nil {
 		return CodeOf(err), err
 	}

@@ -31,7 +31,7 @@ func TestExitCodeIsTheCommandsOwn(t *testing.T) {
 		{[]string{plain}, NotExecutable, true},
 		{[]string{t.TempDir()}, NotExecutable, true},
 	} {
-		code, err := Run(exec.Command(test.args[0], test.args[1:]...), nil)
+		code, err := Run(exec.Command(test.args[0], test.args[1:]...), nil, nil)
 		if code != test.code || (err != nil) != test.fails {
 			t.Errorf("%v: got %d, %v", test.args, code, err)
 		}
@@ -52,8 +52,10 @@ func start(t *testing.T, script string, end <-chan struct{}) (expect func(want s
 	cmd := exec.Command("sh", "-c", script)
 	cmd.Stdout = w
 	out := make(chan int, 1)
+	signals, stop := Catch()
+	t.Cleanup(stop)
 	go func() {
-		c, _ := Run(cmd, end)
+		c, _ := Run(cmd, signals, end)
 		w.Close()
 		out <- c
 	}()

@@ -31,6 +31,7 @@ type Screen struct {
 	W     io.Writer
 	Width int
 	Color bool
+	TTY   bool // a person sits there
 	Now   func() time.Time
 }
 
@@ -45,6 +46,7 @@ func New(f *os.File) *Screen {
 	if w, _, err := term.GetSize(f.Fd()); err == nil && w > 0 {
 		s.Width = min(max(w, leastWidth), mostWidth)
 	}
+	s.TTY = true
 	kind := os.Getenv("TERM")
 	s.Color = os.Getenv("NO_COLOR") == "" && kind != "" && kind != "dumb"
 	return s

@@ -173,7 +173,7 @@ func TestOnlyAClearYesIsYes(t *testing.T) {
 		"y\n": true, "Yes\n": true, " y \n": true, "": false, "\n": false, "n\n": false, "yy\n": false, "yes please\n": false, "y": true,
 	} {
 		s, _ := screen(80, false)
-		if got, err := s.Confirm(strings.NewReader(answer), "approve?"); err != nil || got != want {
+		if got, err := s.Confirm(t.Context(), strings.NewReader(answer), "approve?"); err != nil || got != want {
 			t.Errorf("%q: got %v, %v", answer, got, err)
 		}
 	}
