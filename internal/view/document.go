@@ -1,0 +1,58 @@
+package view
+
+import (
+	"encoding/json"
+	"strings"
+
+	"github.com/writhq/writ"
+	"github.com/writhq/writ/client"
+	"github.com/writhq/writ/internal/term"
+)
+
+// Documents lists documents, or shows the only one with every leaf.
+func Documents(s *term.Screen, docs []json.RawMessage) error {
+	for i, data := range docs {
+		var d struct {
+			writ.Header
+			Title  string
+			Source string
+		}
+		if err := json.Unmarshal(data, &d); err != nil {
+			return err
+		}
+		if len(docs) > 1 {
+			s.Say("%s %v  %s", d.Kind, s.Bold(d.Name), d.Title)
+			continue
+		}
+		if d.Kind == "policy" {
+			s.Say("%s %v  version %d\n", d.Kind, s.Bold(d.Name), d.Version)
+			s.Quote(0, d.Source)
+			continue
+		}
+		rows, err := term.Leaves(docs[i])
+		if err != nil {
+			return err
+		}
+		s.Rows(0, rows...)
+	}
+	return nil
+}
+
+// Changes lists what became of each document.
+func Changes(s *term.Screen, changes []client.Change, dry bool) {
+	would := ""
+	if dry {
+		would = "would be "
+	}
+	width := 0
+	for _, c := range changes {
+		width = max(width, len(would+c.Change))
+	}
+	for _, c := range changes {
+		mark := s.Good(would + c.Change)
+		if c.Change == "unchanged" {
+			mark = s.Faint(would + c.Change)
+		}
+		s.Say("%v%v  %s %s", mark, term.Markup(strings.Repeat(" ", width-len(would+c.Change))), c.Kind, c.Name)
+	}
+}

@@ -1,0 +1,140 @@
+package view
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/writhq/writ"
+	"github.com/writhq/writ/client"
+	"github.com/writhq/writ/internal/term"
+)
+
+// Dossier shows all that is known of a request. The terms are those of the
+// answer itself, with every leaf that is in it.
+func Dossier(s *term.Screen, d client.Dossier, terms json.RawMessage) error {
+	Request(s, d.Request)
+	for _, name := range []string{"why", "deny", "revoke"} {
+		if text := d.Texts[name]; text != "" {
+			s.Say("\n%v", s.Bold(textTitles[name]))
+			s.Quote(2, text)
+		}
+	}
+	if err := Terms(s, terms, d.Digest); err != nil {
+		return err
+	}
+	verdict(s, d.Request)
+	access(s, d.Request)
+	s.Say("\n%v", s.Bold("Life"))
+	for _, e := range d.Events {
+		s.Rows(2, term.Row{Label: e.At.UTC().Format("2006-01-02 15:04:05Z"), Value: Event(e)})
+	}
+	return nil
+}
+
+var textTitles = map[string]string{"why": "Why", "deny": "Why it was denied", "revoke": "Why it was revoked"}
+
+// Terms shows the exact thing that is approved: every leaf of it, and its digest.
+func Terms(s *term.Screen, terms json.RawMessage, digest writ.Digest) error {
+	rows, err := term.Leaves(terms)
+	if err != nil {
+		return fmt.Errorf("the terms cannot be shown: %w", err)
+	}
+	s.Say("\n%v", s.Bold("Terms"))
+	s.Rows(2, rows...)
+	s.Rows(2, term.Row{Label: "digest of all of them", Value: digest})
+	return nil
+}
+
+func verdict(s *term.Screen, r writ.Request) {
+	s.Say("\n%v", s.Bold("Policy"))
+	Verdict(s, r.Verdict)
+	for i, stage := range r.Verdict.Stages {
+		s.Say("  %d. %s: %s", i+1, stage.Name, people(stage))
+		for _, v := range r.Votes {
+			if v.Stage == stage.Name {
+				s.Say("     %v by %s, %s", s.Good("approved"), v.By.Name, s.When(v.At))
+			}
+		}
+	}
+}
+
+// Verdict shows the route and the reasons.
+func Verdict(s *term.Screen, v writ.Verdict) {
+	if v.Route != "" {
+		s.Say("  route %s", v.Route)
+	}
+	for _, r := range v.Reasons {
+		mark := s.Good("ok")
+		if r.Deny {
+			mark = s.Bad("no")
+		}
+		s.Say("  %v  %s: %s", mark, r.Rule, r.Text)
+	}
+}
+
+func people(stage writ.Stage) string {
+	var names []string
+	for _, a := range stage.Approvers {
+		names = append(names, fmt.Sprintf("%s (%s)", a.Name, a.As))
+	}
+	if len(names) == 0 {
+		return "nobody may"
+	}
+	return fmt.Sprintf("%d of %s", stage.Quorum, strings.Join(names, ", "))
+}
+
+func access(s *term.Screen, r writ.Request) {
+	if r.Serial == "" {
+		return
+	}
+	s.Say("\n%v", s.Bold("Access"))
+	claimed := ""
+	if r.Claimed != nil {
+		claimed = fmt.Sprintf("by %s, %s", r.Claimed.By.Name, s.When(r.Claimed.At))
+	}
+	seen := string(r.Seen.State)
+	if len(r.Seen.Differs) > 0 {
+		seen += ", not as ordered: " + strings.Join(r.Seen.Differs, "; ")
+	}
+	s.Rows(2,
+		term.Row{Label: "writ", Value: r.Serial},
+		term.Row{Label: "from", Value: s.When(r.From)},
+		term.Row{Label: "until", Value: s.When(r.Until)},
+		term.Row{Label: "in the target", Value: r.Receipt.External},
+		term.Row{Label: "fingerprint", Value: r.Receipt.Fingerprint},
+		term.Row{Label: "last seen as", Value: seen},
+		term.Row{Label: "last used", Value: s.When(r.Seen.LastUsed)},
+		term.Row{Label: "claimed", Value: claimed},
+		term.Row{Label: "ended", Value: strings.Trim(because(r), " ()")},
+		term.Row{Label: "kept by", Value: r.KeptBy},
+	)
+}
+
+// Event says what happened, and who did it, in one line.
+func Event(e client.Event) string {
+	text := string(e.Kind)
+	if e.Actor.Name != writ.System.Name {
+		text += " by " + string(e.Actor.Name)
+	}
+	var b struct {
+		Stage, Cause, Detail, Problem, Policy, Found string
+		Attempt                                      int
+	}
+	data, err := json.Marshal(e.Body)
+	if err != nil || json.Unmarshal(data, &b) != nil {
+		return text
+	}
+	if b.Stage != "" {
+		text += ", stage " + b.Stage
+	}
+	if b.Attempt > 1 {
+		text += fmt.Sprintf(", attempt %d", b.Attempt)
+	}
+	for _, more := range []string{b.Cause, b.Detail, b.Problem, b.Policy, b.Found} {
+		if more != "" {
+			text += ": " + more
+		}
+	}
+	return text
+}

@@ -1,0 +1,126 @@
+// Package view shows what the API answers to people: requests and their lives,
+// the exact terms, what policy says.
+package view
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/writhq/writ"
+	"github.com/writhq/writ/internal/term"
+)
+
+// Status returns a status in its colour.
+func Status(s *term.Screen, status writ.Status) term.Markup {
+	switch status {
+	case writ.StatusActive:
+		return s.Good(string(status))
+	case writ.StatusDenied:
+		return s.Bad(string(status))
+	case writ.StatusClosed, writ.StatusWithdrawn, writ.StatusLapsed:
+		return s.Faint(string(status))
+	}
+	return s.Pending(string(status))
+}
+
+// Request shows a request in three lines: which one, what it is about, and
+// where it stands.
+func Request(s *term.Screen, r writ.Request) {
+	t := r.Terms
+	s.Say("%v  %v", s.Bold(string(r.ID)), Status(s, r.Status))
+	asked := ""
+	if t.Requester.Name != t.Subject.Name {
+		asked = ", asked by " + string(t.Requester.Name)
+	}
+	s.Say("  %s gets %s%s for %s%s", t.Subject.Name, t.Entitlement.Name, scope(t.Scope), t.For, asked)
+	s.Say("  %s", standing(s, r))
+}
+
+// Requests shows requests below each other.
+func Requests(s *term.Screen, rs []writ.Request) {
+	for i, r := range rs {
+		if i > 0 {
+			s.Say("")
+		}
+		Request(s, r)
+	}
+}
+
+func scope(values map[string]string) string {
+	var parts []string
+	for name, value := range values {
+		parts = append(parts, name+"="+value)
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	slices.Sort(parts)
+	return " (" + strings.Join(parts, ", ") + ")"
+}
+
+// standing says what a request waits for, or how it ended.
+func standing(s *term.Screen, r writ.Request) string {
+	switch r.Status {
+	case writ.StatusPending:
+		return Waiting(r) + "; lapses " + s.When(r.LapseAt)
+	case writ.StatusAuthorized:
+		return "starts " + s.When(r.From)
+	case writ.StatusGranting:
+		return "is being granted" + trouble(r)
+	case writ.StatusActive:
+		return "ends " + s.When(r.Until)
+	case writ.StatusRevoking:
+		return "is being taken away" + because(r) + trouble(r)
+	case writ.StatusDenied:
+		return "was denied " + s.When(r.ClosedAt) + trouble(r)
+	case writ.StatusClosed:
+		return "is gone, seen " + s.When(r.ClosedAt) + because(r)
+	}
+	return "is " + string(r.Status) + " since " + s.When(r.ClosedAt)
+}
+
+func trouble(r writ.Request) string {
+	if r.Problem == "" {
+		return ""
+	}
+	return ": " + r.Problem
+}
+
+func because(r writ.Request) string {
+	if r.End == nil {
+		return ""
+	}
+	text := " (" + string(r.End.Cause)
+	if r.End.Detail != "" {
+		text += ": " + r.End.Detail
+	}
+	return text + ")"
+}
+
+// Waiting says for whom a pending request waits.
+func Waiting(r writ.Request) string {
+	stage, ok := r.Open(r.Verdict)
+	if !ok {
+		return "waits for policy"
+	}
+	var names []string
+	for _, a := range r.Waiting() {
+		names = append(names, fmt.Sprintf("%s (%s)", a.Name, a.As))
+	}
+	who := cmp.Or(strings.Join(names, ", "), "nobody who still may")
+	voted := 0
+	for _, v := range r.Votes {
+		if v.Stage == stage.Name {
+			voted++
+		}
+	}
+	switch missing := max(stage.Quorum-voted, 1); {
+	case missing > 1:
+		who = fmt.Sprintf("%d of %s", missing, who)
+	case len(names) > 1:
+		who = "one of " + who
+	}
+	return fmt.Sprintf("stage %s waits for %s", stage.Name, who)
+}
