@@ -1,0 +1,37 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/writhq/writ/internal/cli"
+	"github.com/writhq/writ/internal/command"
+)
+
+// newRoot returns the command that holds all others.
+func newRoot(s *cli.Session) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "writ",
+		Short: "Govern how machine identities get access, and how that access ends",
+		Long: `Writ governs how a non-human identity gets access to a real system, and how
+that access ends: it is asked for, policy checks it, people approve its exact
+terms, it exists for a bounded time, and it is seen to be gone.`,
+		Example: `  writ demo
+  writ exec orders-db/deploy --for 15m --why "release 42" -- make deploy
+  writ inbox`,
+		SilenceErrors: true, SilenceUsage: true,
+	}
+	root.AddGroup(command.Groups...)
+	root.AddCommand(command.All(s)...)
+	for _, c := range []*cobra.Command{serveCmd(), verifyCmd(), rebuildCmd(), demoCmd()} {
+		c.GroupID = "server"
+		root.AddCommand(c)
+	}
+	v := versionCmd(s)
+	v.GroupID = "program"
+	root.AddCommand(v)
+	root.AddCommand(cli.HelpTopics()...)
+	root.SetCompletionCommandGroupID("program")
+	root.SetHelpCommandGroupID("program")
+	s.Bind(root)
+	return root
+}

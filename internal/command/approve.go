@@ -1,0 +1,88 @@
+package command
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/writhq/writ"
+	"github.com/writhq/writ/client"
+	"github.com/writhq/writ/internal/cli"
+	"github.com/writhq/writ/internal/view"
+)
+
+func (s session) approveCmd() *cobra.Command {
+	var digest string
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "approve ID",
+		Short: "Say yes to the exact terms of a request",
+		Long: `Show all terms of a request and say yes to exactly these: the approval is of
+their digest, which this program computes itself from what it shows.
+
+On a terminal it asks. --yes approves whatever the terms are now; --digest
+approves only if they are still those with this digest, for example those that
+'writ show' printed before.`,
+		Example: `  writ approve req-01k8z3k4m5n6p7q8r9s0t1v2w3
+  writ approve req-01k8z3k4m5n6p7q8r9s0t1v2w3 --digest sha256:9f86d0…`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: cli.Nth(s.IDs(writ.StatusPending)),
+		RunE: s.Run(func(ctx context.Context, c *client.Client, args []string) error {
+			return s.approve(ctx, c, writ.ID(args[0]), writ.Digest(digest), yes)
+		}),
+	}
+	cmd.Flags().StringVar(&digest, "digest", "", "approve only the terms with this digest")
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	return cmd
+}
+
+func (s session) approve(ctx context.Context, c *client.Client, id writ.ID, meant writ.Digest, yes bool) error {
+	d, err := c.Show(ctx, id)
+	if err != nil {
+		return err
+	}
+	digest, err := s.card(d)
+	switch {
+	case err != nil:
+		return err
+	case meant != "" && meant != digest:
+		return writ.Errorf(writ.Stale, "the terms of %s are %s, not the %s you named; read them again", id, digest, meant)
+	case meant == "" && !yes && d.Status == writ.StatusPending:
+		if err := s.Confirm(ctx, "approve exactly these terms?", "approving needs a yes, and there is no terminal to ask at; give --digest, or --yes"); err != nil {
+			return err
+		}
+	}
+	r, err := c.Approve(ctx, id, digest)
+	if err != nil {
+		return err
+	}
+	return s.Answer(func() error { view.Request(s.Out, r); return nil })
+}
+
+// card shows what an approver signs: the request, why, and all terms. It
+// returns the digest of what it showed, which must be the one that the server
+// says.
+func (s session) card(d client.Dossier) (writ.Digest, error) {
+	out := s.Out
+	if s.Machine() {
+		out = s.Err
+	}
+	terms := cli.Part(s.Last(), "terms")
+	digest, err := cli.DigestOf(terms)
+	if err != nil {
+		return "", err
+	}
+	if digest != d.Digest {
+		return "", writ.Errorf(writ.Stale, "the server says that the terms of %s are %s, but what it shows is %s; do not approve it, and tell whoever runs the server", d.ID, d.Digest, digest)
+	}
+	view.Request(out, d.Request)
+	if why := d.Texts["why"]; why != "" {
+		out.Say("\n%v", out.Bold("Why"))
+		out.Quote(2, why)
+	}
+	if err := view.Terms(out, terms, digest); err != nil {
+		return "", err
+	}
+	out.Say("")
+	return digest, nil
+}
