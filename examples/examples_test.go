@@ -5,6 +5,7 @@ package examples
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -307,14 +308,16 @@ func write(t *testing.T, name, text string) {
 	}
 }
 
+// query runs statements, also when the test is over and cleans up.
 func query(t *testing.T, dsn, text string) {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), dsn)
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(t.Context())
-	if _, err := conn.Exec(t.Context(), text); err != nil {
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, text); err != nil {
 		t.Fatal(err)
 	}
 }
