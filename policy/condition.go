@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"
@@ -109,17 +110,19 @@ func (s *source) condition(t text) *condition {
 	checked, issues := env.Compile(t.value)
 	if issues.Err() != nil {
 		for _, e := range issues.Errors()[:min(len(issues.Errors()), 5)] {
-			s.fail(s.within(t, offset(t.value, e.Location.Line(), e.Location.Column())), "%s", plainer(e.Message))
+			at := offset(t.value, e.Location.Line(), e.Location.Column())
+			call := strings.HasPrefix(string([]rune(t.value)[at:]), "(")
+			s.fail(s.within(t, at), "%s", plainer(e.Message, call))
 		}
 		return nil
 	}
 	if got := checked.OutputType(); !got.IsExactType(cel.BoolType) {
-		s.fail(start(t.at), "this is a %s; a condition is true or false: compare it with something", got)
+		s.fail(start(t.at), "this is of type %s; a condition is true or false: compare it with something", got)
 		return nil
 	}
 	most, err := env.EstimateCost(checked, sizes{})
 	if err == nil && most.Max > budget {
-		s.fail(start(t.at), "this could take %d steps, and at most %d are allowed; do not nest loops", most.Max, budget)
+		s.fail(start(t.at), "this could take more than the %d steps that are allowed; nest no loops and do not grow texts", budget)
 		return nil
 	}
 	program, errProgram := env.Program(checked, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(budget))
@@ -133,21 +136,30 @@ func (s *source) condition(t text) *condition {
 // offset returns how many characters stand before a CEL location, whose line
 // counts from 1 and column from 0.
 func offset(expr string, line, col int) int {
+	rest := expr
 	for ; line > 1; line-- {
-		before, after, _ := strings.Cut(expr, "\n")
-		col += len([]rune(before)) + 1
-		expr = after
+		before, after, _ := strings.Cut(rest, "\n")
+		col += utf8.RuneCountInString(before) + 1
+		rest = after
 	}
-	return col
+	return min(max(col, 0), utf8.RuneCountInString(expr))
 }
 
-// plainer takes the parser's token names out of a message.
-func plainer(message string) string {
+// plainer says a message of CEL in fewer words. The place of a call is its
+// parenthesis.
+func plainer(message string, call bool) string {
 	message, _, _ = strings.Cut(message, " expecting {")
-	if name, ok := strings.CutPrefix(message, "undeclared reference to "); ok {
-		return "there is no " + name + "; there are " + strings.Join(variables[:], ", ")
+	message = strings.NewReplacer("<EOF>", "the end", "Syntax error", "syntax error").Replace(message)
+	name, missing := strings.CutPrefix(message, "undeclared reference to ")
+	switch {
+	case !missing:
+		return message
+	case call:
+		return "there is no function " + name
+	case strings.Contains(name, "did you mean"):
+		return "there is no variable " + name
 	}
-	return strings.ReplaceAll(message, "<EOF>", "the end")
+	return "there is no variable " + name + "; there are " + strings.Join(variables[:], ", ")
 }
 
 // sizes says how long what a condition looks at can be. Where the facts are
@@ -256,9 +268,11 @@ func show(name string, value ref.Val) (string, bool) {
 		return show(name, v.GetValue())
 	case *types.Err, *types.Unknown:
 		return "", false
+	case types.Duration:
+		return name + " is " + writ.Of(v.Duration).String(), true
 	case traits.Lister:
 		if name == "live" {
-			return fmt.Sprintf("live has %d entries", v.Size()), true
+			return fmt.Sprintf("%s in live", count(int(v.Size().(types.Int)), "request")), true
 		}
 	}
 	if _, whole := value.Value().(*identityFact); whole {

@@ -78,14 +78,20 @@ func blank(r rune) rune {
 	return ' '
 }
 
+// maxErrors is how many errors are shown. Who has more starts over anyway.
+const maxErrors = 50
+
 // join returns the errors of all files as one, in the order of the text.
 func join(errs []*Error) error {
 	slices.SortStableFunc(errs, func(a, b *Error) int {
 		return cmp.Or(strings.Compare(a.File, b.File), a.Line-b.Line, a.Col-b.Col)
 	})
-	out := make([]error, len(errs))
-	for i, e := range errs {
-		out[i] = e
+	var out []error
+	for _, e := range errs[:min(len(errs), maxErrors)] {
+		out = append(out, e)
+	}
+	if more := len(errs) - len(out); more > 0 {
+		out = append(out, fmt.Errorf("and %d more", more))
 	}
 	return errors.Join(out...)
 }
@@ -93,7 +99,7 @@ func join(errs []*Error) error {
 // start returns where a node stands: its header, if it is a block.
 func start(n ast.Node) place {
 	if m, ok := n.(*ast.MappingNode); ok && !m.IsFlowStyle && len(m.Values) > 0 {
-		n = m.Values[0].Key
+		n = m.Values[0].Key // its own token is the first colon
 	}
 	if n == nil || n.GetToken() == nil || n.GetToken().Position == nil {
 		return place{1, 1}
@@ -109,7 +115,6 @@ func start(n ast.Node) place {
 // the text, in their order. So it is enough to count them.
 func (s *source) within(t text, offset int) place {
 	value := []rune(t.value)
-	offset = min(offset, len(value))
 	before := 0
 	for _, r := range value[:offset] {
 		if !unicode.IsSpace(r) {

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -43,8 +44,11 @@ type Result struct {
 
 func (s *source) example(n ast.Node) example {
 	var form testForm
-	s.decode(n, &form)
-	q, want := form.Request, form.Expect
+	var q requestForm
+	var want expectForm
+	if !s.decode(n, &form) || form.Request != nil && !s.decode(form.Request, &q) || form.Expect != nil && !s.decode(form.Expect, &want) {
+		return example{}
+	}
 	if strings.TrimSpace(form.Name.value) == "" || !want.Allowed.set() || !q.Requester.set() || !q.Entitlement.set() || !q.For.set() {
 		s.fail(start(n), "a test has at least a name, request: {requester, entitlement, for} and expect: {allowed}")
 	}
@@ -74,17 +78,23 @@ func (s *source) example(n ast.Node) example {
 }
 
 // Test runs the examples of the policy's own files on these documents. An
-// example without a time of its own happens now.
+// example without a time of its own happens now. What cannot even be asked for
+// counts as denied.
 func (p *Policy) Test(d *writ.Directory, now time.Time) []Result {
 	d = identified(d)
 	out := []Result{}
 	for _, e := range p.examples {
-		v, err := e.run(p, d, now)
-		r := Result{e.name, e.file, e.line, nil, v}
-		if err != nil {
+		r := Result{Name: e.name, File: e.file, Line: e.line}
+		q, err := e.query(d, now)
+		switch {
+		case errors.Is(err, writ.NotFound):
 			r.Problems = []string{err.Error()}
-		} else {
-			r.Problems = e.expect.differ(v)
+		case err != nil:
+			r.Verdict = p.denied(err.Error())
+			r.Problems = e.expect.differ(r.Verdict)
+		default:
+			r.Verdict = p.Verdict(q)
+			r.Problems = e.expect.differ(r.Verdict)
 		}
 		out = append(out, r)
 	}
@@ -114,20 +124,21 @@ func identified(d *writ.Directory) *writ.Directory {
 	return writ.NewDirectory(docs...)
 }
 
-// run asks the policy. What cannot even be asked for is denied as well.
-func (e example) run(p *Policy, d *writ.Directory, now time.Time) (writ.Verdict, error) {
+// query returns what the example asks. The error is a writ.NotFound if the
+// example speaks of what does not exist.
+func (e example) query(d *writ.Directory, now time.Time) (Query, error) {
 	if !e.at.IsZero() {
 		now = e.at
 	}
 	who, ok := d.Identities[e.requester]
 	if !ok {
-		return writ.Verdict{}, writ.Errorf(writ.Invalid, "there is no identity %q", e.requester)
+		return Query{}, writ.Errorf(writ.NotFound, "there is no identity %q", e.requester)
 	}
 	f := writ.Facts{Now: now, Actor: who.Party(), Directory: d}
 	for i, name := range e.live {
 		ent, ok := d.Entitlements[name]
 		if !ok {
-			return writ.Verdict{}, writ.Errorf(writ.Invalid, "live: there is no entitlement %q", name)
+			return Query{}, writ.Errorf(writ.NotFound, "live: there is no entitlement %q", name)
 		}
 		f.Live = append(f.Live, writ.Live{
 			ID: writ.ID(fmt.Sprintf("req-live-%d", i)), Status: writ.StatusActive,
@@ -135,10 +146,7 @@ func (e example) run(p *Policy, d *writ.Directory, now time.Time) (writ.Verdict,
 		})
 	}
 	terms, err := e.ask.Terms("req-example", f)
-	if err != nil {
-		return p.denied(err.Error()), nil
-	}
-	return p.Verdict(Query{terms, &e.why, f}), nil
+	return Query{terms, &e.why, f}, err
 }
 
 // differ lists where a verdict is not what was expected.

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"errors"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -32,23 +33,23 @@ type (
 		Audit      []text `yaml:"audit"`
 	}
 	guardrailForm struct {
-		Name      text        `yaml:"name"`
-		When      text        `yaml:"when"`
-		Deny      text        `yaml:"deny"`
-		Conflicts []text      `yaml:"conflicts"`
-		MaxFor    text        `yaml:"maxFor"`
-		Require   requireForm `yaml:"require"`
+		Name      text     `yaml:"name"`
+		When      text     `yaml:"when"`
+		Deny      text     `yaml:"deny"`
+		Conflicts []text   `yaml:"conflicts"`
+		MaxFor    text     `yaml:"maxFor"`
+		Require   ast.Node `yaml:"require"`
 	}
 	routeForm struct {
-		Name        text        `yaml:"name"`
-		When        text        `yaml:"when"`
-		MaxFor      text        `yaml:"maxFor"`
-		DecideIn    text        `yaml:"decideIn"`
-		StartWithin text        `yaml:"startWithin"`
-		Require     requireForm `yaml:"require"`
-		Ends        []text      `yaml:"ends"`
-		Automatic   text        `yaml:"automatic"`
-		Stages      []ast.Node  `yaml:"stages"`
+		Name        text       `yaml:"name"`
+		When        text       `yaml:"when"`
+		MaxFor      text       `yaml:"maxFor"`
+		DecideIn    text       `yaml:"decideIn"`
+		StartWithin text       `yaml:"startWithin"`
+		Require     ast.Node   `yaml:"require"`
+		Ends        []text     `yaml:"ends"`
+		Automatic   text       `yaml:"automatic"`
+		Stages      []ast.Node `yaml:"stages"`
 	}
 	requireForm struct {
 		Justification text            `yaml:"justification"`
@@ -70,9 +71,9 @@ type (
 		Identity  text `yaml:"identity"`
 	}
 	testForm struct {
-		Name    text        `yaml:"name"`
-		Request requestForm `yaml:"request"`
-		Expect  expectForm  `yaml:"expect"`
+		Name    text     `yaml:"name"`
+		Request ast.Node `yaml:"request"`
+		Expect  ast.Node `yaml:"expect"`
 	}
 	requestForm struct {
 		Requester   text            `yaml:"requester"`
@@ -123,8 +124,8 @@ func (t *text) UnmarshalYAML(n ast.Node) error {
 	return nil
 }
 
-// maxSource bounds a file's bytes. A policy document is smaller.
-const maxSource = 64 << 10
+// maxSource bounds a file's bytes, as a document's are bounded.
+const maxSource = 48 << 10
 
 // parse reads the document of a file as far as it can be read.
 func (s *source) parse() (d document) {
@@ -169,11 +170,33 @@ func (s plain) Visit(n ast.Node) ast.Visitor {
 	return s
 }
 
-// decode fills form from a node; keys that form does not know are refused.
-func (s *source) decode(n ast.Node, form any) {
-	if err := yaml.NodeToValue(n, form, yaml.Strict()); err != nil {
+// decode fills form from a node and reports whether all of it is as it should
+// be. Keys that form does not know are refused, all of them: the library would
+// name any one.
+func (s *source) decode(n ast.Node, form any) bool {
+	before := len(s.errs)
+	known := keys(form)
+	if m, ok := n.(ast.MapNode); ok {
+		for pairs := m.MapRange(); pairs.Next(); {
+			if key := pairs.Key().GetToken().Value; !slices.Contains(known, key) {
+				s.fail(start(pairs.Key()), "unknown key %q; known here are %s", key, strings.Join(known, ", "))
+			}
+		}
+	}
+	err := yaml.NodeToValue(n, form, yaml.Strict())
+	var unknown *yaml.UnknownFieldError
+	if err != nil && (len(s.errs) == before || !errors.As(err, &unknown)) {
 		s.failYAML(err)
 	}
+	return err == nil && len(s.errs) == before
+}
+
+// keys lists what a form knows.
+func keys(form any) (out []string) {
+	for f := range reflect.TypeOf(form).Elem().Fields() {
+		out = append(out, f.Tag.Get("yaml"))
+	}
+	return out
 }
 
 func (s *source) failYAML(err error) {
@@ -183,7 +206,7 @@ func (s *source) failYAML(err error) {
 		return
 	}
 	at := e.GetToken().Position
-	s.fail(place{at.Line, at.Column}, "%s", strings.Replace(e.GetMessage(), "unknown field", "unknown key", 1))
+	s.fail(place{at.Line, at.Column}, "%s", e.GetMessage())
 }
 
 // The readers of single values. A text that was left out gives the zero value.

@@ -89,14 +89,16 @@ func (p *Policy) add(s *source, d document, where map[string]string) {
 		p.authority.audit = append(p.authority.audit, s.refs(form.Audit)...)
 	}
 	for _, n := range d.Guardrails {
-		r := s.guardrail(n)
-		s.unique(where, "rule "+r.name, start(n))
-		p.guardrails = append(p.guardrails, r)
+		if r := s.guardrail(n); r != nil {
+			s.unique(where, "rule "+r.name, start(n))
+			p.guardrails = append(p.guardrails, r)
+		}
 	}
 	for _, n := range d.Routes {
-		r := s.route(n)
-		s.unique(where, "rule "+r.name, start(n))
-		p.routes = append(p.routes, r)
+		if r := s.route(n); r != nil {
+			s.unique(where, "rule "+r.name, start(n))
+			p.routes = append(p.routes, r)
+		}
 	}
 	for _, n := range d.Tests {
 		p.examples = append(p.examples, s.example(n))

@@ -20,6 +20,7 @@ type rule struct {
 	deny       string     // of a guardrail
 	maxFor     writ.Duration
 	demands    []demand
+	ticket     bool   // one is required
 	good       string // the reason where all of them are met
 
 	// Of a route.
@@ -30,7 +31,9 @@ type rule struct {
 
 func (s *source) guardrail(n ast.Node) *rule {
 	var form guardrailForm
-	s.decode(n, &form)
+	if !s.decode(n, &form) {
+		return nil
+	}
 	r := s.rule(n, form.Name, form.When, "guardrail")
 	r.deny = form.Deny.value
 	s.require(r, form.MaxFor, form.Require)
@@ -50,7 +53,9 @@ func (s *source) guardrail(n ast.Node) *rule {
 
 func (s *source) route(n ast.Node) *rule {
 	var form routeForm
-	s.decode(n, &form)
+	if !s.decode(n, &form) {
+		return nil
+	}
 	r := s.rule(n, form.Name, form.When, "route")
 	r.route = true
 	if !form.When.set() {
@@ -62,7 +67,7 @@ func (s *source) route(n ast.Node) *rule {
 		r.demands = append(r.demands, startWithin(r.startWithin))
 	}
 	for _, t := range form.Ends {
-		s.end(r, t, form.Require.Ticket.set())
+		s.end(r, t)
 	}
 	for _, st := range form.Stages {
 		r.stages = append(r.stages, s.stage(r, st))
@@ -101,7 +106,12 @@ func (s *source) rule(n ast.Node, name, when text, kind string) *rule {
 }
 
 // require reads what a rule asks for.
-func (s *source) require(r *rule, maxFor text, form requireForm) {
+func (s *source) require(r *rule, maxFor text, n ast.Node) {
+	var form requireForm
+	if n != nil && !s.decode(n, &form) {
+		return
+	}
+	r.ticket = form.Ticket.set()
 	r.maxFor = shorter(s.duration(maxFor), s.duration(form.MaxFor))
 	if r.maxFor > 0 {
 		r.demands = append(r.demands, atMost(r.maxFor))
@@ -134,13 +144,13 @@ const ticketMark = "${ticket}"
 
 // end reads an end condition that a route adds. ticketMark stands for the
 // ticket in it, so there has to be one.
-func (s *source) end(r *rule, t text, ticket bool) {
+func (s *source) end(r *rule, t text) {
 	plain := strings.ReplaceAll(t.value, ticketMark, "x")
 	kind, name, ok := strings.Cut(plain, "/")
 	switch {
 	case !ok || kind == "" || name == "" || strings.Contains(plain, "${"):
 		s.fail(start(t.at), "%q: write an end condition as kind/name; only %s is filled in", t.value, ticketMark)
-	case plain != t.value && !ticket:
+	case plain != t.value && !r.ticket:
 		s.fail(start(t.at), "%s is filled in from the ticket; require one with require: {ticket: PATTERN}", ticketMark)
 	}
 	r.ends = append(r.ends, t.value)

@@ -19,15 +19,16 @@ type stage struct {
 
 // approvers is one entry: how to find people, and from what.
 type approvers struct {
-	find func(f *facts, of string) (found []candidate, none string)
+	find func(f *facts, of string) found
 	of   string
 	own  bool // it asks the subject's owner, on purpose
 }
 
-// A candidate may approve, unless something speaks against it.
-type candidate struct {
-	writ.Identity
-	as string
+// found are identities that may approve unless something speaks against them.
+type found struct {
+	refs []writ.Ref
+	as   string // why they are asked
+	none string // what to say where there are none
 }
 
 // maxPeople bounds who may be asked for one request: all of them stand in its
@@ -36,7 +37,9 @@ const maxPeople = 100
 
 func (s *source) stage(r *rule, n ast.Node) stage {
 	var form stageForm
-	s.decode(n, &form)
+	if !s.decode(n, &form) {
+		return stage{}
+	}
 	st := stage{name: s.word(form.Name, n, "stage"), quorum: s.number(form.Quorum, 1)}
 	if slices.ContainsFunc(r.stages, func(o stage) bool { return o.name == st.name }) {
 		s.fail(start(n), "route %s has two stages %s; name them apart", r.name, st.name)
@@ -52,7 +55,9 @@ func (s *source) stage(r *rule, n ast.Node) stage {
 
 func (s *source) approvers(n ast.Node) (a approvers) {
 	var form approverForm
-	s.decode(n, &form)
+	if !s.decode(n, &form) {
+		return a
+	}
 	set := 0
 	for _, t := range []text{form.ManagerOf, form.OwnerOf, form.Group, form.Identity} {
 		if t.set() {
@@ -80,49 +85,50 @@ func (s *source) approvers(n ast.Node) (a approvers) {
 
 // managers finds the manager of a person, or of whoever answers for the
 // identity if that is no person.
-func managers(f *facts, of string) ([]candidate, string) {
+func managers(f *facts, of string) found {
 	who := f.requester
 	if of == "subject" {
 		who = f.subject
 	}
 	for _, h := range f.dir.Accountable(who) {
-		manager, ok := f.dir.Identities[h.Manager]
-		if !ok {
-			return nil, h.Name + " has no manager; set manager in the identity document"
+		if h.Manager == "" {
+			return found{none: h.Name + " has no manager; set manager in the identity document"}
 		}
-		return []candidate{{manager, "manager of " + h.Name}}, ""
+		return found{refs: []writ.Ref{h.Manager}, as: "manager of " + h.Name}
 	}
-	return nil, "nobody active answers for " + who.Name
+	return found{none: "nobody active answers for " + who.Name}
 }
 
-func ownersOfSubject(f *facts, _ string) (found []candidate, none string) {
+func ownersOfSubject(f *facts, _ string) found {
+	out := found{as: "owner of " + f.subject.Name, none: "nobody active answers for " + f.subject.Name}
 	for _, h := range f.dir.Accountable(f.subject) {
-		found = append(found, candidate{h, "owner of " + f.subject.Name})
+		out.refs = append(out.refs, h.Ref())
 	}
-	return found, "nobody active answers for " + f.subject.Name
+	return out
 }
 
-func ownersOfEntitlement(f *facts, _ string) ([]candidate, string) {
+func ownersOfEntitlement(f *facts, _ string) found {
 	what, owners := f.ent.Name, f.ent.Owners
 	if len(owners) == 0 {
 		what, owners = f.target.Name, f.target.Owners
 	}
-	return as("owner of "+what, f.dir.Expand(owners...)), what + " has no owners; set owners in its document"
-}
-
-func members(f *facts, of string) ([]candidate, string) {
-	return as("group "+of, f.dir.Expand(writ.GroupRef(of))), "group " + of + " has no members"
-}
-
-func named(f *facts, of string) ([]candidate, string) {
-	return as("named by policy", f.dir.Expand(writ.Ref(of))), "there is no " + of
-}
-
-func as(why string, people []writ.Identity) (out []candidate) {
-	for _, p := range people {
-		out = append(out, candidate{p, why})
+	out := found{as: "owner of " + what, none: what + " has no owners; set owners in its document"}
+	for _, ref := range owners {
+		if ref.IsGroup() {
+			out.refs = append(out.refs, f.dir.Groups[ref].Members...)
+		} else {
+			out.refs = append(out.refs, ref)
+		}
 	}
 	return out
+}
+
+func members(f *facts, of string) found {
+	return found{f.dir.Groups[writ.GroupRef(of)].Members, "group " + of, "group " + of + " has no members"}
+}
+
+func named(_ *facts, of string) found {
+	return found{refs: []writ.Ref{writ.Ref(of)}, as: "named by policy"}
 }
 
 // cast is a stage with the people who may decide in it.
@@ -138,38 +144,46 @@ func (f *facts) cast(s stage) cast {
 	c := cast{Stage: writ.Stage{Name: s.name, Quorum: s.quorum, Approvers: []writ.Approver{}}}
 	for _, a := range s.approvers {
 		c.Owner = c.Owner || a.own
-		found, none := a.find(f, a.of)
-		if len(found) == 0 {
-			c.notes = append(c.notes, none)
+		who := a.find(f, a.of)
+		if len(who.refs) == 0 {
+			c.notes = append(c.notes, who.none)
 		}
-		for _, who := range found {
-			if why := f.bars(who.Identity, a.own); why != "" {
+		for _, ref := range who.refs {
+			i, why := f.may(ref, a.own)
+			if why != "" {
 				c.notes = append(c.notes, why)
-			} else if !c.Has(who.UID) {
-				c.Approvers = append(c.Approvers, writ.Approver{Party: who.Party(), As: who.as})
-				if p := person(who.Identity); !slices.Contains(c.persons, p) {
-					c.persons = append(c.persons, p)
-				}
+			} else if !c.Has(i.UID) {
+				c.add(i, who.as)
 			}
 		}
 	}
 	return c
 }
 
-// bars says why somebody may not approve this request, or nothing.
-func (f *facts) bars(who writ.Identity, own bool) string {
+func (c *cast) add(i writ.Identity, as string) {
+	c.Approvers = append(c.Approvers, writ.Approver{Party: i.Party(), As: as})
+	if p := person(i); !slices.Contains(c.persons, p) {
+		c.persons = append(c.persons, p)
+	}
+}
+
+// may returns who it is, or why they may not approve this request.
+func (f *facts) may(ref writ.Ref, own bool) (who writ.Identity, why string) {
+	who, ok := f.dir.Identities[ref]
 	switch {
+	case !ok:
+		return who, "there is no " + string(ref)
 	case !who.Human():
-		return who.Name + " is not a person"
+		return who, who.Name + " is not a person"
 	case !who.Active():
-		return who.Name + " is " + who.State
+		return who, who.Name + " is " + who.State
 	}
 	t := f.Terms
 	t.Request = "this request"
 	if err := f.dir.Independent(who.Party(), t, own); err != nil {
-		return err.Error()
+		return who, err.Error()
 	}
-	return ""
+	return who, ""
 }
 
 func person(i writ.Identity) string {
