@@ -26,6 +26,10 @@ var (
 	}{{"d", 24 * time.Hour}, {"h", time.Hour}, {"m", time.Minute}, {"s", time.Second}}
 )
 
+// longest is a hundred years: what is longer has no end worth the name, and
+// might not fit.
+const longest = 36500 * 24 * time.Hour
+
 // ParseDuration reads text such as "24h" or "90d".
 func ParseDuration(text string) (Duration, error) {
 	m := durationForm.FindStringSubmatch(text)
@@ -34,8 +38,10 @@ func ParseDuration(text string) (Duration, error) {
 	}
 	var d time.Duration
 	for i, u := range durationUnits {
-		n, _ := strconv.Atoi("0" + m[i+1]) // the form bounds the digits
-		d += time.Duration(n) * u.size
+		n, _ := strconv.Atoi("0" + m[i+1]) // the form bounds the digits, and so each part
+		if d += time.Duration(n) * u.size; d > longest {
+			return 0, Errorf(Invalid, "%q is too long; the longest duration is %s", text, Duration(longest))
+		}
 	}
 	return Duration(d), nil
 }
