@@ -2,11 +2,13 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/writhq/writ"
+	"github.com/writhq/writ/internal/store/database"
 	"github.com/writhq/writ/ledger"
 )
 
@@ -222,4 +224,22 @@ func (b *batch) keep(c Change, before writ.Request, s stage) error {
 	}
 	b.state.requests.put(c.ID, s.request)
 	return b.relive(s.request)
+}
+
+// rows calls f for each row that the transaction sees.
+func (b *batch) rows(text string, args []any, f func(database.Scanner) error) error {
+	return database.Scan(b.ctx, b.conn, text, args, f)
+}
+
+// one reads one row, or returns sql.ErrNoRows.
+func (b *batch) one(text string, args []any, to ...any) error {
+	found := false
+	err := b.rows(text, args, func(scan database.Scanner) error {
+		found = true
+		return scan(to...)
+	})
+	if err == nil && !found {
+		err = sql.ErrNoRows
+	}
+	return err
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/writhq/writ/internal/realtest"
 	"github.com/writhq/writ/internal/realtest/server"
+	"github.com/writhq/writ/internal/store/database"
 )
 
 // durable runs a benchmark on both databases with real commits to disk.
@@ -141,15 +142,15 @@ func bareLimits(b *testing.B, dsn string) map[bool]float64 {
 	limits := map[bool]float64{}
 	for _, callers := range []int{1, 64} {
 		b.Run(fmt.Sprintf("bare/%d", callers), func(b *testing.B) {
-			db := &DB{Config: Config{DSN: dsn}}
-			if err := db.connect(); err != nil {
+			data, err := database.Open(b.Context(), dsn, false)
+			if err != nil {
 				b.Fatal(err)
 			}
-			defer db.shut()
-			if _, err := db.write.Exec("CREATE TABLE IF NOT EXISTS bare (n BIGINT)"); err != nil {
+			defer data.Close()
+			if _, err := data.Write.Exec("CREATE TABLE IF NOT EXISTS bare (n BIGINT)"); err != nil {
 				b.Fatal(err)
 			}
-			commit := sharedCommits(b, db.write)
+			commit := sharedCommits(b, data.Write)
 			rate := crowd(b, callers, func(int) []func() error { return []func() error{commit} })
 			b.ReportMetric(rate, "rows/s")
 			limits[callers > 1] = rate

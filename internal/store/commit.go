@@ -2,21 +2,21 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/writhq/writ"
+	"github.com/writhq/writ/internal/store/database"
 )
 
 // A writer is the committer: the one goroutine of a DB that changes the
 // database, and its connection.
 type writer struct {
 	db    *DB
-	conn  *sql.Conn
-	stmts map[string]*sql.Stmt // of conn, by text
-	state *state               // what the database says; nil if that is not known
-	last  int                  // how many were answered together
+	conn  *database.Conn
+	state *state // what the database says; nil if that is not known
+	last  int    // how many were answered together
 	swept time.Time
 }
 
@@ -46,22 +46,10 @@ func (w *writer) run() {
 // together, a few microseconds later; committing for the first of them alone
 // would make all others wait for two commits.
 func (w *writer) gather(first *work) []*work {
-	works := []*work{first}
+	works, expected := []*work{first}, w.last
 	timer := time.NewTimer(linger)
 	defer timer.Stop()
-	for len(works) < maxBatch {
-		select {
-		case next, ok := <-w.db.queue:
-			if !ok {
-				return works
-			}
-			works = append(works, next)
-			continue
-		default:
-		}
-		if len(works) >= w.last {
-			return works
-		}
+	for len(works) < maxBatch && (len(w.db.queue) > 0 || len(works) < expected) {
 		select {
 		case next, ok := <-w.db.queue:
 			if !ok {
@@ -69,7 +57,7 @@ func (w *writer) gather(first *work) []*work {
 			}
 			works = append(works, next)
 		case <-timer.C:
-			return works
+			expected = 0
 		}
 	}
 	return works
@@ -97,7 +85,7 @@ func (w *writer) serve(works []*work) {
 	if err == nil {
 		return
 	}
-	w.db.Logger.Error("store: a transaction failed", "changes", len(waiting), "err", err)
+	w.db.Logger.Warn("store: a transaction failed", "changes", len(waiting), "err", database.Cause(err))
 	if len(waiting) > 1 && !errors.Is(err, writ.Unavailable) {
 		for _, one := range waiting {
 			w.serve([]*work{one})
@@ -115,11 +103,14 @@ func (w *work) answer(err error) {
 	close(w.done)
 }
 
+// patience bounds what one transaction may take on a server that does not answer.
+const patience = 30 * time.Second
+
 // transact decides and records works, and answers them once that is durable.
 // If it returns an error nobody has been told anything.
 func (w *writer) transact(works []*work) error {
 	ctx := context.Background()
-	if w.db.postgres { // SQLite has nobody to wait for
+	if w.db.data.Shared && !slices.ContainsFunc(works, func(w *work) bool { return w.long }) { // SQLite has nobody to wait for
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, patience)
 		defer cancel()
@@ -129,7 +120,7 @@ func (w *writer) transact(works []*work) error {
 		if ctx.Err() != nil {
 			err = writ.Errorf(writ.Unavailable, "the database did not answer within %s; whether the change is on record is not known: look before asking again", patience)
 		}
-		return explain(errors.Join(err, w.drop()))
+		return database.Explain(errors.Join(err, w.drop()))
 	}
 	b.publish(works)
 	for i, one := range works {
@@ -177,73 +168,26 @@ func (w *writer) begin(ctx context.Context) (*batch, error) {
 
 func (w *writer) lock(ctx context.Context) (h head, err error) {
 	if w.conn == nil {
-		if w.conn, err = w.db.write.Conn(ctx); err != nil {
-			return h, err
-		}
-		w.stmts = map[string]*sql.Stmt{}
-	}
-	if _, err := w.exec(ctx, "BEGIN"); err != nil {
-		return h, err
-	}
-	rows, err := w.QueryContext(ctx, "UPDATE head SET size = size RETURNING size, docs, at, checkpoint")
-	if err != nil {
-		return h, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := rows.Scan(&h.size, &h.docs, &h.at, &h.checkpoint); err != nil {
+		if w.conn, err = w.db.data.Conn(ctx); err != nil {
 			return h, err
 		}
 	}
-	return h, rows.Err()
+	if err := w.conn.Exec(ctx, "BEGIN"); err != nil {
+		return h, err
+	}
+	err = database.Scan(ctx, w.conn, "UPDATE head SET size = size RETURNING size, docs, at, checkpoint", nil, func(scan database.Scanner) error {
+		return scan(&h.size, &h.docs, &h.at, &h.checkpoint)
+	})
+	return h, err
 }
 
 // drop forgets the connection, with the transaction that may be open on it,
 // and all that was remembered: after a failure only the database knows.
 func (w *writer) drop() (err error) {
 	w.state = nil
-	if w.conn == nil {
-		return nil
+	if w.conn != nil {
+		err = w.conn.Close()
 	}
-	for _, s := range w.stmts {
-		_ = s.Close() // with a connection that is lost there is nothing to close
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	_, _ = w.conn.ExecContext(ctx, "ROLLBACK") // fails where nothing is open
-	w.db.write.SetMaxIdleConns(0)              // so that Close does not keep it
-	err = w.conn.Close()
-	w.db.write.SetMaxIdleConns(1)
-	w.conn, w.stmts = nil, nil
+	w.conn = nil
 	return err
-}
-
-// exec runs a statement on the writer's connection. All texts are few, so each
-// is prepared once.
-func (w *writer) exec(ctx context.Context, text string, args ...any) (sql.Result, error) {
-	s, err := w.prepare(ctx, text)
-	if err != nil {
-		return nil, err
-	}
-	return s.ExecContext(ctx, args...)
-}
-
-// QueryContext is exec for a statement that answers.
-func (w *writer) QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
-	s, err := w.prepare(ctx, text)
-	if err != nil {
-		return nil, err
-	}
-	return s.QueryContext(ctx, args...)
-}
-
-func (w *writer) prepare(ctx context.Context, text string) (*sql.Stmt, error) {
-	if s, ok := w.stmts[text]; ok {
-		return s, nil
-	}
-	s, err := w.conn.PrepareContext(ctx, text)
-	if err == nil {
-		w.stmts[text] = s
-	}
-	return s, err
 }

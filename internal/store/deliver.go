@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/writhq/writ"
+	"github.com/writhq/writ/internal/store/database"
 )
 
 // A Delivery is a sealed credential that waits to be claimed.
@@ -30,7 +31,7 @@ func (db *DB) PutDelivery(ctx context.Context, d Delivery) error {
 			return writ.Errorf(writ.Conflict, "the credential of attempt %d is not kept: %s is %s at attempt %d", d.Attempt, d.Request, r.Status, r.Attempt)
 		}
 		b.wrote = true
-		return b.insert(deliveries, []any{string(d.Request), d.Attempt, d.Sealed, micros(d.Until)})
+		return b.conn.Insert(b.ctx, deliveries, []any{string(d.Request), d.Attempt, d.Sealed, micros(d.Until)})
 	}})
 	return err
 }
@@ -54,8 +55,7 @@ func (db *DB) TakeDelivery(ctx context.Context, id writ.ID) ([]byte, error) {
 	return sealed, nil
 }
 
-var deliveries = table{"deliveries", "request, attempt, sealed, until",
-	"ON CONFLICT (request) DO UPDATE SET attempt = excluded.attempt, sealed = excluded.sealed, until = excluded.until"}
+var deliveries = database.Table{Name: "deliveries", Columns: "request, attempt, sealed, until", After: "ON CONFLICT (request) DO UPDATE SET attempt = excluded.attempt, sealed = excluded.sealed, until = excluded.until"}
 
 // sweep removes, once an hour, what nobody can ask for any more.
 func (b *batch) sweep() error {
@@ -63,10 +63,10 @@ func (b *batch) sweep() error {
 		return nil
 	}
 	b.swept, b.wrote = b.now, true
-	if _, err := b.exec(b.ctx, "DELETE FROM deliveries WHERE until <= $1", micros(b.now)); err != nil {
+	if err := b.conn.Exec(b.ctx, "DELETE FROM deliveries WHERE until <= $1", micros(b.now)); err != nil {
 		return err
 	}
-	_, err := b.exec(b.ctx, "DELETE FROM repeats WHERE at < $1", micros(b.now.Add(-repeatable)))
+	err := b.conn.Exec(b.ctx, "DELETE FROM repeats WHERE at < $1", micros(b.now.Add(-repeatable)))
 	return err
 }
 

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/writhq/writ"
+	"github.com/writhq/writ/internal/store/database"
 )
 
 // prefetch reads with a few statements what the decisions on works will need.
@@ -123,7 +124,7 @@ func (b *batch) readRequests(ids []any) error {
 	for _, id := range ids {
 		b.state.requests.put(writ.ID(id.(string)), writ.Request{})
 	}
-	return eachOf(b.ctx, b.writer, "SELECT body FROM requests WHERE id IN ", 1, ids, func(scan scanner) error {
+	return database.ScanIn(b.ctx, b.conn, "SELECT body FROM requests WHERE id IN ", 1, ids, func(scan database.Scanner) error {
 		var body []byte
 		if err := scan(&body); err != nil {
 			return err
@@ -138,7 +139,7 @@ func (b *batch) readLive(uids []any) error {
 	for _, uid := range uids {
 		b.state.live.put(writ.UID(uid.(string)), nil)
 	}
-	return eachOf(b.ctx, b.writer, "SELECT live, id, status, entitlement, target, environment, hold, inflight FROM requests WHERE live IN ", 1, uids, func(scan scanner) error {
+	return database.ScanIn(b.ctx, b.conn, "SELECT live, id, status, entitlement, target, environment, hold, inflight FROM requests WHERE live IN ", 1, uids, func(scan database.Scanner) error {
 		var uid writ.UID
 		var l writ.Live
 		if err := scan(&uid, &l.ID, &l.Status, &l.Entitlement, &l.Target, &l.Environment, &l.Hold, &l.InFlight); err != nil {
@@ -155,7 +156,7 @@ func (b *batch) readRepeats(keys []repeat) error {
 	for _, k := range keys {
 		names = append(names, k.key)
 	}
-	return eachOf(b.ctx, b.writer, "SELECT caller, key, fingerprint, request FROM repeats WHERE key IN ", 1, names, func(scan scanner) error {
+	return database.ScanIn(b.ctx, b.conn, "SELECT caller, key, fingerprint, request FROM repeats WHERE key IN ", 1, names, func(scan database.Scanner) error {
 		var k repeat
 		var u use
 		if err := scan(&k.caller, &k.key, &u.fingerprint, &u.request); err != nil {

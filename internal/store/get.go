@@ -8,17 +8,18 @@ import (
 	"strings"
 
 	"github.com/writhq/writ"
+	"github.com/writhq/writ/internal/store/database"
 )
 
 // Get returns a request, or writ.NotFound.
 func (db *DB) Get(ctx context.Context, id writ.ID) (writ.Request, error) {
 	var body []byte
-	err := db.read.QueryRowContext(ctx, "SELECT body FROM requests WHERE id = $1", string(id)).Scan(&body)
+	err := db.data.Read.QueryRowContext(ctx, "SELECT body FROM requests WHERE id = $1", string(id)).Scan(&body)
 	if errors.Is(err, sql.ErrNoRows) {
 		return writ.Request{}, writ.Errorf(writ.NotFound, "there is no request %q", id)
 	}
 	if err != nil {
-		return writ.Request{}, explain(err)
+		return writ.Request{}, database.Explain(err)
 	}
 	return decodeRequest(body)
 }
@@ -40,16 +41,16 @@ type Query struct {
 // List returns the requests that a query selects, newest first.
 func (db *DB) List(ctx context.Context, q Query) ([]writ.Request, error) {
 	text, args := q.sql()
-	rows, err := db.read.QueryContext(ctx, text, args...)
+	rows, err := db.data.Read.QueryContext(ctx, text, args...)
 	if err != nil {
-		return nil, explain(err)
+		return nil, database.Explain(err)
 	}
 	defer rows.Close()
 	var out []writ.Request
 	for rows.Next() {
 		var body sql.RawBytes
 		if err := rows.Scan(&body); err != nil {
-			return nil, explain(err)
+			return nil, database.Explain(err)
 		}
 		r, err := decodeRequest(body)
 		if err != nil {
@@ -57,7 +58,7 @@ func (db *DB) List(ctx context.Context, q Query) ([]writ.Request, error) {
 		}
 		out = append(out, r)
 	}
-	return out, explain(rows.Err())
+	return out, database.Explain(rows.Err())
 }
 
 // sql returns the statement for a query and its arguments.
@@ -122,21 +123,21 @@ type Entry struct {
 // Events returns the history of a stream: of a request by its ID, of a
 // document by Header.Stream, or writ.LedgerStream.
 func (db *DB) Events(ctx context.Context, stream string) ([]Entry, error) {
-	rows, err := db.read.QueryContext(ctx, "SELECT pos, record FROM events WHERE stream = $1 ORDER BY seq", stream)
+	rows, err := db.data.Read.QueryContext(ctx, "SELECT pos, record FROM events WHERE stream = $1 ORDER BY seq", stream)
 	if err != nil {
-		return nil, explain(err)
+		return nil, database.Explain(err)
 	}
 	defer rows.Close()
 	var out []Entry
 	for rows.Next() {
 		var e Entry
 		if err := rows.Scan(&e.Pos, &e.Record); err != nil {
-			return nil, explain(err)
+			return nil, database.Explain(err)
 		}
 		if e.Event, err = writ.Decode(e.Record); err != nil {
 			return nil, fmt.Errorf("event %d: %w; run 'writ verify'", e.Pos, err)
 		}
 		out = append(out, e)
 	}
-	return out, explain(rows.Err())
+	return out, database.Explain(rows.Err())
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/writhq/writ"
+	"github.com/writhq/writ/internal/store/database"
 )
 
 // A history is all events of one stream, and what they lead to.
@@ -30,7 +31,7 @@ func (h *history) last() int64 { return h.entries[len(h.entries)-1].pos }
 
 // histories reads all streams, a few hundred at a time, and folds them. It
 // needs no more memory for a long ledger than for a short one.
-func histories(ctx context.Context, q querier, check Check, f func([]*history) error) error {
+func histories(ctx context.Context, q database.Querier, check Check, f func([]*history) error) error {
 	var after entry
 	var stream string
 	var rest *history // the stream that the last page ended in
@@ -66,7 +67,7 @@ const pageSize = 2000 // events read at once
 
 // readPage reads the next events in the order of streams; the last stream of a
 // page may go on in the next.
-func readPage(ctx context.Context, q querier, stream string, seq int64) ([]*history, error) {
+func readPage(ctx context.Context, q database.Querier, stream string, seq int64) ([]*history, error) {
 	rows, err := q.QueryContext(ctx, "SELECT stream, seq, pos, record FROM events WHERE (stream, seq) > ($1, $2) ORDER BY stream, seq LIMIT $3", stream, seq, pageSize)
 	if err != nil {
 		return nil, err

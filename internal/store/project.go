@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/writhq/writ"
+	"github.com/writhq/writ/internal/store/database"
 )
 
 // A row is what table requests says of a request, but for its id and for who
@@ -30,8 +31,7 @@ const rowColumns = "seq, status, task, due, inflight, live, subject, requester, 
 
 // A request that changed is let go by the worker that held it, unless a call
 // to the target is under way: that one is still the worker's.
-var requests = table{"requests", "id, busy, " + rowColumns,
-	`ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, status = excluded.status, task = excluded.task, due = excluded.due,
+var requests = database.Table{Name: "requests", Columns: "id, busy, " + rowColumns, After: `ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, status = excluded.status, task = excluded.task, due = excluded.due,
 	busy = CASE WHEN excluded.inflight = 1 THEN requests.busy ELSE 0 END, inflight = excluded.inflight, live = excluded.live, body = excluded.body`}
 
 func rowOf(r writ.Request) (row, error) {
@@ -96,7 +96,7 @@ type link struct {
 	waits        int64 // 1: for this person to decide
 }
 
-var links = table{"links", "key, request, waits", "ON CONFLICT (key, request) DO UPDATE SET waits = excluded.waits"}
+var links = database.Table{Name: "links", Columns: "key, request, waits", After: "ON CONFLICT (key, request) DO UPDATE SET waits = excluded.waits"}
 
 // endKey is the key of a condition.
 func endKey(condition string) string { return "end:" + condition }
@@ -152,8 +152,8 @@ func (p *projection) add(before, r writ.Request) error {
 
 // writeTo writes the rows.
 func (p *projection) writeTo(b *batch) error {
-	if err := b.insert(requests, p.requests); err != nil {
+	if err := b.conn.Insert(b.ctx, requests, p.requests); err != nil {
 		return err
 	}
-	return b.insert(links, p.links)
+	return b.conn.Insert(b.ctx, links, p.links)
 }

@@ -4,15 +4,16 @@ import (
 	"time"
 
 	"github.com/writhq/writ"
+	"github.com/writhq/writ/internal/store/database"
 )
 
 var (
-	events      = table{"events", "pos, stream, seq, record", ""}
-	tiles       = table{"tiles", "level, n, hashes", "ON CONFLICT (level, n) DO UPDATE SET hashes = excluded.hashes"}
-	checkpoints = table{"checkpoints", "size, at, note", ""}
-	documents   = table{"documents", "stream, pos", "ON CONFLICT (stream) DO UPDATE SET pos = excluded.pos"}
-	texts       = table{"texts", "request, name, salt, text", "ON CONFLICT (request, name) DO UPDATE SET salt = excluded.salt, text = excluded.text"}
-	repeats     = table{"repeats", "caller, key, fingerprint, request, at", ""}
+	events      = database.Table{Name: "events", Columns: "pos, stream, seq, record"}
+	tiles       = database.Table{Name: "tiles", Columns: "level, n, hashes", After: "ON CONFLICT (level, n) DO UPDATE SET hashes = excluded.hashes"}
+	checkpoints = database.Table{Name: "checkpoints", Columns: "size, at, note"}
+	documents   = database.Table{Name: "documents", Columns: "stream, pos", After: "ON CONFLICT (stream) DO UPDATE SET pos = excluded.pos"}
+	texts       = database.Table{Name: "texts", Columns: "request, name, salt, text", After: "ON CONFLICT (request, name) DO UPDATE SET salt = excluded.salt, text = excluded.text"}
+	repeats     = database.Table{Name: "repeats", Columns: "caller, key, fingerprint, request, at"}
 )
 
 // write puts on record what was decided: the events, and what is derived from
@@ -23,28 +24,28 @@ func (b *batch) write() error {
 		u := b.repeats[k]
 		rows = append(rows, string(k.caller), k.key, string(u.fingerprint), string(u.request), micros(b.now))
 	}
-	if err := b.insert(repeats, rows); err != nil {
+	if err := b.conn.Insert(b.ctx, repeats, rows); err != nil {
 		return err
 	}
 	rows = nil
 	for i, e := range b.events {
 		rows = append(rows, b.head.size+int64(i), e.Stream, e.Seq, string(b.records[i]))
 	}
-	if err := b.insert(events, rows); err != nil {
+	if err := b.conn.Insert(b.ctx, events, rows); err != nil {
 		return err
 	}
 	rows = nil
 	for stream, pos := range b.docs {
 		rows = append(rows, stream, pos)
 	}
-	if err := b.insert(documents, rows); err != nil {
+	if err := b.conn.Insert(b.ctx, documents, rows); err != nil {
 		return err
 	}
 	rows = nil
 	for _, t := range b.texts {
 		rows = append(rows, string(t.Request), t.Name, t.Salt, t.Text)
 	}
-	if err := b.insert(texts, rows); err != nil {
+	if err := b.conn.Insert(b.ctx, texts, rows); err != nil {
 		return err
 	}
 	return b.project()
@@ -67,7 +68,7 @@ func (b *batch) project() error {
 	if err := p.writeTo(b); err != nil {
 		return err
 	}
-	return eachOf(b.ctx, b.writer, "DELETE FROM deliveries WHERE request IN ", 1, over, nil)
+	return database.ScanIn(b.ctx, b.conn, "DELETE FROM deliveries WHERE request IN ", 1, over, nil)
 }
 
 // claimable reports whether a credential may be kept for a request.
@@ -83,7 +84,7 @@ func (b *batch) advance() error {
 	for _, t := range changed {
 		rows = append(rows, t.Level, t.N, t.Hashes)
 	}
-	if err := b.insert(tiles, rows); err != nil {
+	if err := b.conn.Insert(b.ctx, tiles, rows); err != nil {
 		return err
 	}
 	note, err := b.db.Log.Sign(edge.Size(), edge.Root())
@@ -96,12 +97,12 @@ func (b *batch) advance() error {
 	}
 	if b.now.Sub(b.state.kept) >= time.Minute {
 		b.state.kept = b.now
-		if err := b.insert(checkpoints, []any{h.size, h.at, note}); err != nil {
+		if err := b.conn.Insert(b.ctx, checkpoints, []any{h.size, h.at, note}); err != nil {
 			return err
 		}
 	}
 	b.state.head, b.state.edge = h, edge
-	_, err = b.exec(b.ctx, "UPDATE head SET size = $1, docs = $2, at = $3, checkpoint = $4", h.size, h.docs, h.at, h.checkpoint)
+	err = b.conn.Exec(b.ctx, "UPDATE head SET size = $1, docs = $2, at = $3, checkpoint = $4", h.size, h.docs, h.at, h.checkpoint)
 	return err
 }
 
@@ -112,11 +113,11 @@ func (b *batch) commit() error {
 			return err
 		}
 	} else if !b.wrote && len(b.used) == 0 {
-		_, err := b.exec(b.ctx, "ROLLBACK")
+		err := b.conn.Exec(b.ctx, "ROLLBACK")
 		return err
 	}
-	if _, err := b.exec(b.ctx, "COMMIT"); err != nil {
-		return uncertain{err}
+	if err := b.conn.Commit(b.ctx); err != nil {
+		return err
 	}
 	b.state.requests.age(maxCached)
 	b.state.live.age(maxCached)
@@ -126,11 +127,6 @@ func (b *batch) commit() error {
 // maxCached is the number of requests, and of lists, in one generation of the
 // committer's memory: with two generations about 20 MB.
 const maxCached = 1000
-
-// uncertain marks the one failure after which a change may be on record.
-type uncertain struct{ error }
-
-func (u uncertain) Unwrap() error { return u.error }
 
 // publish tells this process what was committed.
 func (b *batch) publish(works []*work) {

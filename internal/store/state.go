@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/writhq/writ"
+	"github.com/writhq/writ/internal/store/database"
 	"github.com/writhq/writ/ledger"
 )
 
@@ -47,7 +48,7 @@ func (b *batch) load() (*state, error) {
 	if s.edge, err = b.loadEdge(); err != nil {
 		return nil, err
 	}
-	if s.docs, err = b.db.snapshot.Load().next(b.ctx, b.writer, b.head.docs); err != nil {
+	if s.docs, err = b.db.snapshot.Load().next(b.ctx, b.conn, b.head.docs); err != nil {
 		return nil, err
 	}
 	var at sql.NullInt64
@@ -65,13 +66,13 @@ func (b *batch) loadEdge() (ledger.Edge, error) {
 	}
 	signed, err := ledger.OpenCheckpoint(b.head.checkpoint, b.db.Log.VerifierKey())
 	if err != nil {
-		return ledger.Edge{}, fmt.Errorf("%s cannot go on with this ledger: %w; configure the key it was begun with", b.db.name(), err)
+		return ledger.Edge{}, fmt.Errorf("%s cannot go on with this ledger: %w; configure the key it was begun with", b.db.data, err)
 	}
 	var tiles []ledger.Tile
 	for level, count := 0, b.head.size; count > 0; level, count = level+1, count/ledger.TileWidth {
 		t := ledger.Tile{Level: level, N: (count - 1) / ledger.TileWidth}
 		if err := b.one("SELECT hashes FROM tiles WHERE level = $1 AND n = $2", []any{t.Level, t.N}, &t.Hashes); err != nil {
-			return ledger.Edge{}, fmt.Errorf("%s: %s: %w; run 'writ verify'", b.db.name(), t.Path(), err)
+			return ledger.Edge{}, fmt.Errorf("%s: %s: %w; run 'writ verify'", b.db.data, t.Path(), err)
 		}
 		tiles = append(tiles, t)
 	}
@@ -80,7 +81,7 @@ func (b *batch) loadEdge() (ledger.Edge, error) {
 		err = fmt.Errorf("its checkpoint of %d events does not match its %d events", signed.Size, e.Size())
 	}
 	if err != nil {
-		return ledger.Edge{}, fmt.Errorf("the ledger in %s does not hold: %w; run 'writ verify'", b.db.name(), err)
+		return ledger.Edge{}, fmt.Errorf("the ledger in %s does not hold: %w; run 'writ verify'", b.db.data, err)
 	}
 	return e, nil
 }
@@ -88,7 +89,7 @@ func (b *batch) loadEdge() (ledger.Edge, error) {
 func newSnapshot() *snapshot { return &snapshot{dir: writ.NewDirectory(), seqs: map[string]int{}} }
 
 // next returns the snapshot at a later position, by the documents changed since.
-func (s *snapshot) next(ctx context.Context, q querier, docs int64) (*snapshot, error) {
+func (s *snapshot) next(ctx context.Context, q database.Querier, docs int64) (*snapshot, error) {
 	if s.docs == docs {
 		return s, nil
 	}
@@ -138,10 +139,10 @@ func (db *DB) refresh(ctx context.Context) error {
 		s = newSnapshot()
 	}
 	var docs int64
-	if err := db.read.QueryRowContext(ctx, "SELECT docs FROM head").Scan(&docs); err != nil {
+	if err := db.data.Read.QueryRowContext(ctx, "SELECT docs FROM head").Scan(&docs); err != nil {
 		return err
 	}
-	s, err := s.next(ctx, db.read, docs)
+	s, err := s.next(ctx, db.data.Read, docs)
 	if err == nil {
 		db.show(s)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/writhq/writ"
+	"github.com/writhq/writ/internal/store/database"
 )
 
 // Stats is what an operator wants to see of a store. Counters are of this
@@ -54,27 +55,27 @@ func (db *DB) Stats(ctx context.Context) (Stats, error) {
 	s := db.counters.Stats
 	db.counters.mu.Unlock()
 	s.Queued, s.Live = len(db.queue), map[writ.Status]int{}
-	rows, err := db.read.QueryContext(ctx, "SELECT status, count(*) FROM requests WHERE live IS NOT NULL GROUP BY status")
+	rows, err := db.data.Read.QueryContext(ctx, "SELECT status, count(*) FROM requests WHERE live IS NOT NULL GROUP BY status")
 	if err != nil {
-		return s, explain(err)
+		return s, database.Explain(err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var status writ.Status
 		var n int
 		if err := rows.Scan(&status, &n); err != nil {
-			return s, explain(err)
+			return s, database.Explain(err)
 		}
 		s.Live[status] = n
 	}
 	if err := rows.Err(); err != nil {
-		return s, explain(err)
+		return s, database.Explain(err)
 	}
 	at := now()
 	var oldest sql.NullInt64
-	err = db.read.QueryRowContext(ctx, "SELECT size, (SELECT min(due) FROM requests WHERE due <= $1 AND busy <= $1) FROM head", micros(at)).Scan(&s.Size, &oldest)
+	err = db.data.Read.QueryRowContext(ctx, "SELECT size, (SELECT min(due) FROM requests WHERE due <= $1 AND busy <= $1) FROM head", micros(at)).Scan(&s.Size, &oldest)
 	if oldest.Valid {
 		s.Overdue = at.Sub(time.UnixMicro(oldest.Int64))
 	}
-	return s, explain(err)
+	return s, database.Explain(err)
 }

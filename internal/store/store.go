@@ -7,10 +7,11 @@
 // all of them with a handful of statements, signs the checkpoint, commits once
 // and answers everybody:
 //
-//	update.go  Update and the queue      batch.go   the decisions of one transaction
-//	commit.go  the committer             write.go   what is written for them
-//	claim.go   due work                  state.go   what the committer remembers
-//	get.go     reads                     verify.go  the one checker
+//	update.go  Update and the queue      batch.go    the decisions of one transaction
+//	commit.go  the committer             record.go   what is written for them
+//	claim.go   due work                  project.go  rows that are derived from events
+//	get.go     reads                     state.go    what the committer remembers
+//	wait.go    news for who waits        verify.go   the one checker
 //
 // The head row makes decisions serial across all processes that share a
 // database, so nothing else needs a lock and no decision is ever made on facts
@@ -19,7 +20,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"log/slog"
 	"sync"
@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"github.com/writhq/writ"
+	"github.com/writhq/writ/internal/store/database"
 	"github.com/writhq/writ/ledger"
 )
 
@@ -42,10 +43,7 @@ type Config struct {
 // A DB is an open database. Its methods are safe for concurrent use.
 type DB struct {
 	Config
-	postgres bool // other processes may write, too
-	read     *sql.DB
-	write    *sql.DB // one connection; nil if opened for reading
-	file     *file   // the lock on a SQLite file; nil if none is held
+	data *database.DB
 
 	queue   chan *work
 	closing sync.RWMutex // held for reading while work enters the queue
@@ -73,32 +71,27 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 		c.Logger = slog.Default()
 	}
 	db := &DB{Config: c, due: make(chan struct{}, 1), queue: make(chan *work, maxQueue)}
-	if err := db.open(ctx); err != nil {
-		return nil, errors.Join(explain(err), db.shut())
+	var err error
+	if db.data, err = database.Open(ctx, c.DSN, c.ReadOnly); err != nil {
+		return nil, err
+	}
+	if err := db.start(ctx); err != nil {
+		return nil, errors.Join(database.Explain(err), db.data.Close())
 	}
 	return db, nil
 }
 
-func (db *DB) open(ctx context.Context) error {
-	if err := db.connect(); err != nil {
+func (db *DB) start(ctx context.Context) error {
+	if err := db.refresh(ctx); err != nil || db.ReadOnly {
 		return err
-	}
-	if err := db.migrate(ctx); err != nil {
-		return err
-	}
-	if err := db.refresh(ctx); err != nil {
-		return err
-	}
-	if db.ReadOnly {
-		return nil
 	}
 	w := &writer{db: db}
 	if err := w.start(ctx); err != nil {
 		return errors.Join(err, w.drop())
 	}
 	ctx, db.stop = context.WithCancel(context.Background())
-	db.running.Go(func() { w.run() })
-	if db.postgres {
+	db.running.Go(w.run)
+	if db.data.Shared {
 		db.running.Go(func() { db.follow(ctx) })
 	}
 	return nil
@@ -119,18 +112,7 @@ func (db *DB) Close() error {
 		db.stop()
 	}
 	db.running.Wait()
-	return db.shut()
-}
-
-// shut closes what connect opened, in whatever state that is.
-func (db *DB) shut() error {
-	var errs []error
-	for _, pool := range []*sql.DB{db.write, db.read} {
-		if pool != nil {
-			errs = append(errs, pool.Close())
-		}
-	}
-	return errors.Join(append(errs, db.file.unlock())...)
+	return db.data.Close()
 }
 
 // now returns the time in the precision that is kept.

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"time"
+
+	"github.com/writhq/writ/internal/store/database"
 )
 
 // A Head is where the ledger ends.
@@ -18,11 +20,11 @@ type Head struct {
 func (db *DB) Head(ctx context.Context) (Head, error) {
 	var h Head
 	var at int64
-	err := db.read.QueryRowContext(ctx, "SELECT size, at, checkpoint FROM head").Scan(&h.Size, &at, &h.Checkpoint)
+	err := db.data.Read.QueryRowContext(ctx, "SELECT size, at, checkpoint FROM head").Scan(&h.Size, &at, &h.Checkpoint)
 	if at > 0 {
 		h.At = time.UnixMicro(at).UTC()
 	}
-	return h, explain(err)
+	return h, database.Explain(err)
 }
 
 // Checkpoint returns the newest checkpoint, a signed note.
@@ -33,27 +35,27 @@ func (db *DB) Checkpoint(ctx context.Context) (string, error) {
 
 // Tile returns the stored hashes of a tile, or none.
 func (db *DB) Tile(ctx context.Context, level int, n int64) (hashes []byte, err error) {
-	err = db.read.QueryRowContext(ctx, "SELECT hashes FROM tiles WHERE level = $1 AND n = $2", level, n).Scan(&hashes)
+	err = db.data.Read.QueryRowContext(ctx, "SELECT hashes FROM tiles WHERE level = $1 AND n = $2", level, n).Scan(&hashes)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
-	return hashes, explain(err)
+	return hashes, database.Explain(err)
 }
 
 // Entries returns the records from, from+1, … to-1.
 func (db *DB) Entries(ctx context.Context, from, to int64) ([][]byte, error) {
-	rows, err := db.read.QueryContext(ctx, "SELECT record FROM events WHERE pos >= $1 AND pos < $2 ORDER BY pos", from, to)
+	rows, err := db.data.Read.QueryContext(ctx, "SELECT record FROM events WHERE pos >= $1 AND pos < $2 ORDER BY pos", from, to)
 	if err != nil {
-		return nil, explain(err)
+		return nil, database.Explain(err)
 	}
 	defer rows.Close()
 	var out [][]byte
 	for rows.Next() {
 		var record []byte
 		if err := rows.Scan(&record); err != nil {
-			return nil, explain(err)
+			return nil, database.Explain(err)
 		}
 		out = append(out, record)
 	}
-	return out, explain(rows.Err())
+	return out, database.Explain(rows.Err())
 }

@@ -60,6 +60,7 @@ type work struct {
 	ctx     context.Context
 	change  Change
 	direct  func(*batch) error // runs when the decisions of the batch are written
+	long    bool               // may take as long as it takes
 	request writ.Request       // the answer
 	err     error
 	done    chan struct{} // closed when request and err are set
@@ -89,7 +90,7 @@ func (db *DB) enter(w *work) error {
 	defer db.closing.RUnlock()
 	switch {
 	case db.ReadOnly:
-		return writ.Errorf(writ.Unavailable, "%s is open for reading only", db.name())
+		return writ.Errorf(writ.Unavailable, "%s is open for reading only", db.data)
 	case db.closed:
 		return writ.Errorf(writ.Unavailable, "the server is shutting down; try again at another or later")
 	}

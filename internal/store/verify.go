@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/writhq/writ"
+	"github.com/writhq/writ/internal/store/database"
 	"github.com/writhq/writ/ledger"
 )
 
@@ -40,15 +41,15 @@ func (b Broken) Error() string { return fmt.Sprintf("event %d: %s", b.Pos, b.Wha
 // that is due can be forgotten. It sees one moment of a database in use.
 // Progress, unless nil, is told from time to time how much of the work is done.
 func (db *DB) Verify(ctx context.Context, k Keys, progress func(done, total int64)) error {
-	tx, err := db.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead})
+	tx, err := db.data.Read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead})
 	if err != nil {
-		return explain(err)
+		return database.Explain(err)
 	}
 	defer tx.Rollback()
 	a := &audit{ctx: ctx, tx: tx, keys: k, progress: progress}
 	for _, part := range []func() error{a.ledger, a.streams, a.extras} {
 		if err := part(); err != nil {
-			return explain(err)
+			return database.Explain(err)
 		}
 	}
 	if a.first != nil {
@@ -256,7 +257,7 @@ func (a *audit) streams() error {
 
 func (a *audit) readDocuments() error {
 	a.docs = map[string]int64{}
-	return scanAll(a.ctx, a.tx, "SELECT stream, pos FROM documents", nil, func(scan scanner) error {
+	return database.Scan(a.ctx, a.tx, "SELECT stream, pos FROM documents", nil, func(scan database.Scanner) error {
 		var stream string
 		var pos int64
 		err := scan(&stream, &pos)
@@ -283,7 +284,7 @@ func (a *audit) rows(all []*history) error {
 		want[h.stream] = h
 		ids = append(ids, h.stream)
 	}
-	err := eachOf(a.ctx, a.tx, "SELECT id, "+rowColumns+" FROM requests WHERE id IN ", 1, ids, func(scan scanner) error {
+	err := database.ScanIn(a.ctx, a.tx, "SELECT id, "+rowColumns+" FROM requests WHERE id IN ", 1, ids, func(scan database.Scanner) error {
 		var id string
 		var is row
 		if err := scan(append([]any{&id}, is.fields()...)...); err != nil {
@@ -318,7 +319,7 @@ func (a *audit) linked(all []*history) error {
 		}
 	}
 	a.links += int64(len(want))
-	err := eachOf(a.ctx, a.tx, "SELECT key, request, waits FROM links WHERE (key, request) IN ", 2, pairs, func(scan scanner) error {
+	err := database.ScanIn(a.ctx, a.tx, "SELECT key, request, waits FROM links WHERE (key, request) IN ", 2, pairs, func(scan database.Scanner) error {
 		var l link
 		err := scan(&l.key, &l.request, &l.waits)
 		delete(want, l)
@@ -335,7 +336,7 @@ func (a *audit) extras() error {
 	for stream := range a.docs {
 		a.broken(a.head.Size, "table documents has a row of %s, of which there is no event", stream)
 	}
-	err := scanAll(a.ctx, a.tx, "SELECT id FROM requests r WHERE NOT EXISTS (SELECT 1 FROM events WHERE stream = r.id) LIMIT 1", nil, func(scan scanner) error {
+	err := database.Scan(a.ctx, a.tx, "SELECT id FROM requests r WHERE NOT EXISTS (SELECT 1 FROM events WHERE stream = r.id) LIMIT 1", nil, func(scan database.Scanner) error {
 		var id string
 		err := scan(&id)
 		a.broken(a.head.Size, "table requests has a row of %s, of which there is no event", id)

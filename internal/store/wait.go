@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/writhq/writ"
+	"github.com/writhq/writ/internal/store/database"
 )
 
 // Wait returns a request as soon as it has more than seq events. When ctx ends
@@ -85,7 +86,7 @@ func (db *DB) follow(ctx context.Context) {
 		}
 		next, err := db.look(ctx, size)
 		if err != nil && ctx.Err() == nil {
-			db.Logger.Warn("store: cannot see what other processes write; trying again", "err", explain(err))
+			db.Logger.Warn("store: cannot see what other processes write; trying again", "err", database.Explain(err))
 			continue
 		}
 		size = next
@@ -95,13 +96,13 @@ func (db *DB) follow(ctx context.Context) {
 // look tells whoever waits in this process about the events since size.
 func (db *DB) look(ctx context.Context, size int64) (int64, error) {
 	var now int64
-	if err := db.read.QueryRowContext(ctx, "SELECT size FROM head").Scan(&now); err != nil || now == size {
+	if err := db.data.Read.QueryRowContext(ctx, "SELECT size FROM head").Scan(&now); err != nil || now == size {
 		return size, err
 	}
 	if err := db.refresh(ctx); err != nil {
 		return size, err
 	}
-	rows, err := db.read.QueryContext(ctx, "SELECT stream FROM events WHERE pos >= $1 AND pos < $2", max(size, now-1000), now)
+	rows, err := db.data.Read.QueryContext(ctx, "SELECT stream FROM events WHERE pos >= $1 AND pos < $2", max(size, now-1000), now)
 	if err != nil {
 		return size, err
 	}

@@ -3,9 +3,11 @@ package store
 import (
 	"context"
 	"crypto/sha256"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -43,8 +45,8 @@ func open(t testing.TB, dsn string) *DB {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if head, err := db.Head(context.Background()); err == nil && head.Size > 0 && !t.Failed() {
-			verify(t, db)
+		if _, ok := spoiled.Load(t.Name()); !ok {
+			verifyAtEnd(t, db)
 		}
 		if err := db.Close(); err != nil {
 			t.Error(err)
@@ -249,7 +251,7 @@ func closing(id writ.ID) []Change {
 
 func count(t testing.TB, db *DB, text string, args ...any) (n int64) {
 	t.Helper()
-	if err := db.read.QueryRowContext(context.Background(), text, args...).Scan(&n); err != nil {
+	if err := db.data.Read.QueryRowContext(context.Background(), text, args...).Scan(&n); err != nil {
 		t.Fatal(err)
 	}
 	return n
@@ -263,4 +265,32 @@ func verify(t testing.TB, db *DB) {
 	if err := db.Verify(context.Background(), Keys{LogKey: logSigner(t).VerifierKey()}, nil); err != nil {
 		t.Errorf("verify: %v", err)
 	}
+}
+
+// verifyAtEnd is the last step of every test, unless the test spoils its
+// database on purpose and says so with tampered.
+func verifyAtEnd(t testing.TB, db *DB) {
+	t.Helper()
+	if head, err := db.Head(context.Background()); err == nil && head.Size > 0 && !t.Failed() {
+		verify(t, db)
+	}
+}
+
+var spoiled sync.Map
+
+func tampered(t testing.TB) { spoiled.Store(t.Name(), true) }
+
+// sideways opens the database past the store, as somebody who tampers would.
+func sideways(t testing.TB, db *DB) *sql.DB {
+	t.Helper()
+	driver, dsn := "sqlite", db.DSN
+	if db.data.Shared {
+		driver = "pgx"
+	}
+	raw, err := sql.Open(driver, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { raw.Close() })
+	return raw
 }

@@ -1,4 +1,4 @@
-package store
+package database
 
 import (
 	"errors"
@@ -8,15 +8,15 @@ import (
 	"github.com/writhq/writ"
 )
 
-// A file is the lock on a SQLite database. The system lets go of it when the
+// A fileLock is the lock on a SQLite database. The system lets go of it when the
 // process ends, however it ends.
-type file struct{ handle syscall.Handle }
+type fileLock struct{ handle syscall.Handle }
 
 const sharingViolation syscall.Errno = 32
 
 // lockFile takes the database for this process alone: SQLite would let two
 // write, but each would decide on what it remembers.
-func lockFile(path string) (*file, error) {
+func lockFile(path string) (*fileLock, error) {
 	name, err := syscall.UTF16PtrFromString(path + ".lock")
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: %q: %w", path, err)
@@ -29,10 +29,10 @@ func lockFile(path string) (*file, error) {
 	if err != nil {
 		return nil, writ.Errorf(writ.Unavailable, "sqlite: %s cannot be locked: %v; make its folder, and let this user write there", path, err)
 	}
-	return &file{h}, nil
+	return &fileLock{h}, nil
 }
 
-func (l *file) unlock() error {
+func (l *fileLock) release() error {
 	if l == nil {
 		return nil
 	}

@@ -1,6 +1,6 @@
 //go:build unix
 
-package store
+package database
 
 import (
 	"errors"
@@ -11,13 +11,13 @@ import (
 	"github.com/writhq/writ"
 )
 
-// A file is the lock on a SQLite database. The system lets go of it when the
+// A fileLock is the lock on a SQLite database. The system lets go of it when the
 // process ends, however it ends.
-type file struct{ f *os.File }
+type fileLock struct{ f *os.File }
 
 // lockFile takes the database for this process alone: SQLite would let two
 // write, but each would decide on what it remembers.
-func lockFile(path string) (*file, error) {
+func lockFile(path string) (*fileLock, error) {
 	f, err := os.OpenFile(path+".lock", os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, writ.Errorf(writ.Unavailable, "sqlite: %s cannot be locked: %v; make its folder, and let this user write there", path, err)
@@ -31,10 +31,10 @@ func lockFile(path string) (*file, error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return &file{f}, nil
+	return &fileLock{f}, nil
 }
 
-func (l *file) unlock() error {
+func (l *fileLock) release() error {
 	if l == nil {
 		return nil
 	}
