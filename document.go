@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -134,11 +136,34 @@ func ParseDocument(data []byte) (Document, error) {
 	if len(data) > maxDocument {
 		return nil, Errorf(Invalid, "%s %s: %d bytes; a document has at most %d: split it", h.Kind, h.Name, len(data), maxDocument)
 	}
+	if err := exact(data); err != nil {
+		return nil, Errorf(Invalid, "%s %s: %v", h.Kind, h.Name, err)
+	}
 	doc, err := read(data)
 	if err != nil {
 		return nil, Errorf(Invalid, "%s %s: %s", h.Kind, h.Name, strings.TrimPrefix(err.Error(), "json: "))
 	}
 	return doc, nil
+}
+
+// exact refuses what two readers may read as two things: two members of one
+// name, text that is no Unicode, an integer that a double cannot hold.
+func exact(data []byte) error {
+	if _, err := canonical(json.RawMessage(data)); err != nil {
+		return err
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	for {
+		token, err := dec.Token()
+		if err != nil {
+			return nil // the end: it is JSON, or it would have no canonical form
+		}
+		n, _ := token.(json.Number)
+		if f, err := n.Float64(); err == nil && math.Abs(f) >= 1<<53 && !strings.ContainsAny(n.String(), ".eE") {
+			return fmt.Errorf("%s is too long a number to be exact everywhere; write it as text", n)
+		}
+	}
 }
 
 func strict[D Document](data []byte) (Document, error) {
@@ -198,8 +223,9 @@ func (i Identity) check(d *Directory) error {
 	if !i.Human() && i.Owner == "" && i.State != "retired" {
 		return Errorf(Invalid, "identity %s: a %s needs an accountable owner; set owner to a human", i.Name, i.Ref().Kind())
 	}
-	for field, ref := range map[string]Ref{"owner": i.Owner, "deputy": i.Deputy, "manager": i.Manager} {
-		if err := d.checkHuman(i.Name, field, ref); err != nil {
+	humans := map[string]Ref{"owner": i.Owner, "deputy": i.Deputy, "manager": i.Manager}
+	for _, field := range sortedKeys(humans) {
+		if err := d.checkHuman(i.Name, field, humans[field]); err != nil {
 			return err
 		}
 	}
@@ -215,8 +241,8 @@ func (i Identity) checkAccounts() error {
 		if a.Issuer == "" || a.Subject == "" && len(a.Claims) == 0 {
 			return Errorf(Invalid, "identity %s: an account needs an issuer and a subject or claims that name exactly one caller", i.Name)
 		}
-		for name, value := range a.Claims {
-			if value == "" || strings.ContainsAny(value, "*?") {
+		for _, name := range sortedKeys(a.Claims) {
+			if value := a.Claims[name]; value == "" || strings.ContainsAny(value, "*?") {
 				return Errorf(Invalid, "identity %s: account claim %s is %q; claims are compared exactly, without wildcards", i.Name, name, value)
 			}
 		}
@@ -256,11 +282,11 @@ func (e Entitlement) check(d *Directory) error {
 	if e.MaxFor <= 0 {
 		return Errorf(Invalid, "entitlement %s: maxFor is required; access without an end is not given", e.Name)
 	}
-	if e.Credential == "" || len(e.Grant) == 0 {
+	if e.Credential == "" || len(e.Grant) == 0 || string(e.Grant) == "null" {
 		return Errorf(Invalid, "entitlement %s: credential and grant are required", e.Name)
 	}
-	for name, p := range e.Scope {
-		if err := p.check(e.Name, name); err != nil {
+	for _, name := range sortedKeys(e.Scope) {
+		if err := e.Scope[name].check(e.Name, name); err != nil {
 			return err
 		}
 	}
@@ -280,7 +306,14 @@ func (p Param) check(entitlement, name string) error {
 	return nil
 }
 
-func (p Param) regexp() (*regexp.Regexp, error) { return regexp.Compile(`^(?:` + p.Pattern + `)$`) }
+// regexp anchors the pattern, which is whole by itself: a parenthesis too many
+// must not close the anchors'.
+func (p Param) regexp() (*regexp.Regexp, error) {
+	if _, err := regexp.Compile(p.Pattern); err != nil {
+		return nil, err
+	}
+	return regexp.Compile(`^(?:` + p.Pattern + `)$`)
+}
 
 func (p Param) allows(value string) bool {
 	if len(p.OneOf) > 0 && !slices.Contains(p.OneOf, value) {
