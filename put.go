@@ -36,6 +36,9 @@ func DecidePut(c Put, f Facts) ([]Event, *Directory, error) {
 	if !f.Authority.Administer {
 		return nil, nil, Errorf(Forbidden, "%s may not change documents; policy names who administers", f.Actor.Name)
 	}
+	if len(c.UIDs) < len(c.Documents) {
+		return nil, nil, Errorf(Invalid, "%d documents and %d fresh UIDs; each document needs one", len(c.Documents), len(c.UIDs))
+	}
 	next, out := f.Directory.clone(), []Event(nil)
 	add := func(h Header, b Body) error {
 		e := Event{Stream: h.Stream(), Seq: next.seqs[h.Stream()] + 1, At: f.Now, Actor: f.Actor, Body: b}
@@ -75,6 +78,9 @@ func (d *Directory) change(doc Document, fresh UID) (*Changed, error) {
 	}
 	b := &Changed{h.Kind, h.Name, fresh, sum, content}
 	old, ok := d.Get(h.Kind, h.Name)
+	if !ok && (h.Version != 0 || h.UID != "") {
+		return nil, Errorf(Stale, "%s %s is no more; leave out uid and version to make another", h.Kind, h.Name)
+	}
 	if !ok {
 		return b, nil
 	}
