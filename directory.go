@@ -14,7 +14,6 @@ type Directory struct {
 	Entitlements map[string]Entitlement
 	Policies     map[string]Policy
 
-	people map[UID]Ref    // identity names by UID
 	member map[Ref][]Ref  // groups of an identity
 	seqs   map[string]int // last event of each document's stream, also of removed ones
 }
@@ -31,12 +30,12 @@ func NewDirectory(docs ...Document) *Directory {
 func (d *Directory) clone() *Directory {
 	c := &Directory{
 		maps.Clone(d.Identities), maps.Clone(d.Groups), maps.Clone(d.Targets),
-		maps.Clone(d.Entitlements), maps.Clone(d.Policies), maps.Clone(d.people), maps.Clone(d.member), maps.Clone(d.seqs),
+		maps.Clone(d.Entitlements), maps.Clone(d.Policies), maps.Clone(d.member), maps.Clone(d.seqs),
 	}
 	if c.Identities == nil {
 		return &Directory{
 			map[Ref]Identity{}, map[Ref]Group{}, map[string]Target{},
-			map[string]Entitlement{}, map[string]Policy{}, map[UID]Ref{}, map[Ref][]Ref{}, map[string]int{},
+			map[string]Entitlement{}, map[string]Policy{}, map[Ref][]Ref{}, map[string]int{},
 		}
 	}
 	return c
@@ -46,7 +45,6 @@ func (d *Directory) put(doc Document) {
 	switch doc := doc.(type) {
 	case Identity:
 		d.Identities[doc.Ref()] = doc
-		d.people[doc.UID] = doc.Ref()
 	case Group:
 		d.unlink(GroupRef(doc.Name))
 		d.Groups[GroupRef(doc.Name)] = doc
@@ -65,7 +63,6 @@ func (d *Directory) put(doc Document) {
 func (d *Directory) remove(kind, name string) {
 	switch kind {
 	case "identity":
-		delete(d.people, d.Identities[Ref(name)].UID)
 		delete(d.Identities, Ref(name))
 	case "group":
 		d.unlink(GroupRef(name))
