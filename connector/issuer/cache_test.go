@@ -233,7 +233,7 @@ func TestChangesComeInPages(t *testing.T) {
 func TestLastUseIsWrittenLater(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *sql.DB) {
 		c := newClock()
-		i, target := open(t, Config{DB: db, Now: c.now})
+		i, target := open(t, Config{DB: db, Sole: true, Now: c.now})
 		o := order(t, "req-1", connector.APIKey, c.now())
 		r, key := grant(t, target, o)
 		stored := func() (used int64) {

@@ -74,7 +74,7 @@ func Open(ctx context.Context, cfg Config) (*Issuer, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	if cfg.Cache == 0 {
+	if cfg.Cache <= 0 {
 		cfg.Cache = cacheSize
 	}
 	if cfg.poll == 0 {

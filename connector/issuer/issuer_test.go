@@ -284,7 +284,7 @@ func TestSecretsStayWithTheirHolders(t *testing.T) {
 	var secrets []string
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
-	for n := range 500 {
+	for n := range issuances {
 		kind := []connector.Kind{connector.APIKey, connector.AccessToken}[n%2]
 		o := order(t, fmt.Sprintf("req-%d", n), kind, time.Now())
 		r, text := grant(t, target, o)
@@ -319,7 +319,7 @@ func TestSecretsStayWithTheirHolders(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !bytes.Contains(content, []byte("req-499")) {
+		if !bytes.Contains(content, fmt.Appendf(nil, "req-%d", issuances-1)) {
 			t.Fatalf("%s does not hold what was stored last", file)
 		}
 		said.Write(content)

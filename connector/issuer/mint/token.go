@@ -142,7 +142,7 @@ func (m *Mint) accessToken(o connector.Order, s Section) (Made, error) {
 // parse returns the id of a token that one of our keys signed as an access
 // token, or its flaw.
 func (t *tokens) parse(token string) (id string, flaw Flaw) {
-	if len(token) > tokenMax {
+	if len(token) > tokenMax || strings.ContainsAny(token, " \t\r\n\f") { // the library would drop blanks
 		return "", Malformed
 	}
 	signed, err := jose.ParseSignedCompact(token, t.algs)
