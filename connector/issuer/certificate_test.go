@@ -58,7 +58,7 @@ func TestCertificateSaysWhatWasOrderedAndNoMore(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c.Subject.String() != "CN=team/ci deploy" || len(c.URIs) != 1 || c.URIs[0].String() != "writ:team%2Fci%20deploy" {
+		if c.Subject.String() != "CN=team/ci deploy" || len(c.URIs) != 1 || c.URIs[0].String() != "writ:team/ci%20deploy" {
 			t.Errorf("it is for %s, %v", c.Subject, c.URIs)
 		}
 		if len(c.DNSNames)+len(c.EmailAddresses)+len(c.IPAddresses) > 0 {

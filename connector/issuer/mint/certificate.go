@@ -53,7 +53,7 @@ func (m *Mint) certificate(o connector.Order) (Made, error) {
 	der, err := x509.CreateCertificate(m.cfg.Random, &x509.Certificate{
 		SerialNumber:          new(big.Int).SetBytes(serial),
 		Subject:               pkix.Name{CommonName: o.Subject},
-		URIs:                  []*url.URL{{Scheme: "writ", Opaque: url.PathEscape(o.Subject)}},
+		URIs:                  []*url.URL{{Scheme: "writ", Opaque: (&url.URL{Path: o.Subject}).EscapedPath()}},
 		NotBefore:             starts,
 		NotAfter:              ends,
 		KeyUsage:              x509.KeyUsageDigitalSignature,
