@@ -11,10 +11,10 @@
 package connectortest
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -74,6 +74,11 @@ type Target struct {
 	// name. Observe must tell. Needed where Manifest.Readable; a way that does not
 	// fit a kind does nothing and returns false.
 	Alter map[string]func(o connector.Order, r connector.Receipt) (fits bool)
+
+	// Restore undoes what would keep a connector from revoking altered access, such
+	// as rights above its own. Revoke was called once by then, so the access may be
+	// gone. Nil: revoking must succeed at once.
+	Restore func(o connector.Order, r connector.Receipt)
 
 	// Foreign makes access by hand, as somebody who does not know Writ would, and
 	// returns the name that List must show it by. Needed where Manifest.ListsAll.
@@ -173,6 +178,9 @@ func (s *suite) closed(c connector.Connector) {
 
 func (s *suite) env() connector.Env {
 	return connector.Env{Target: "test", Secret: func(ref string) (connector.Secret, error) {
+		if s.target.Secret == nil {
+			return connector.Secret{}, fmt.Errorf("the harness resolves no references, but %q is asked for", ref)
+		}
 		secret, err := s.target.Secret(ref)
 		s.canary.secret(secret)
 		return secret, err
@@ -281,10 +289,9 @@ func (s *suite) eventually(try func() error) error {
 
 // with returns object with one more field.
 func with(object json.RawMessage, field string) json.RawMessage {
-	open := bytes.TrimRight(bytes.TrimSpace(object), "}")
-	comma := ","
-	if bytes.HasSuffix(bytes.TrimSpace(open), []byte("{")) {
-		comma = ""
+	inner := strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(string(object)), "}"))
+	if !strings.HasSuffix(inner, "{") {
+		inner += ","
 	}
-	return json.RawMessage(string(open) + comma + `"` + field + `":true}`)
+	return json.RawMessage(inner + `"` + field + `":true}`)
 }

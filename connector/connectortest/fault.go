@@ -86,15 +86,22 @@ func (s *suite) accidents(play func(*scene) (struck bool)) {
 		sc.proxy.Heal()
 		return true
 	}}, play)
-	for _, fault := range []Fault{{}, {Done: true}, {Stall: true}, {Done: true, Stall: true}} {
-		for _, crash := range []bool{false, true} {
-			fault.Message = 1
-			for s.stage(network(fault, crash), play) {
-				fault.Message++
-			}
-			if fault.Message == 1 {
-				s.Error("no fault struck: the connector does not use the address it was given")
-			}
+	for _, kind := range []struct {
+		fault Fault
+		crash bool
+	}{
+		{Fault{}, false},
+		{Fault{}, true},
+		{Fault{Done: true}, false},
+		{Fault{Done: true}, true},
+		{Fault{Stall: true}, false},
+		{Fault{Stall: true, Done: true}, false},
+	} {
+		f := kind.fault
+		for f.Message = 1; s.stage(network(f, kind.crash), play); f.Message++ {
+		}
+		if f.Message == 1 {
+			s.Error("no fault struck: the connector does not use the address it was given")
 		}
 	}
 }

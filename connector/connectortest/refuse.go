@@ -82,6 +82,7 @@ func refused(s *suite) {
 			orders[name] = o
 		}
 	}
+	s.before = s.target.Count() // what makes orders impossible may count
 	for name, o := range orders {
 		r, err := c.Grant(s.Context(), o)
 		if !errors.Is(err, connector.ErrRefused) {
@@ -90,6 +91,11 @@ func refused(s *suite) {
 		if r.Credential != nil {
 			s.Errorf("%s: a credential was issued", name)
 		}
+		s.counts(0)
+		if err := c.Revoke(s.Context(), o, connector.Receipt{}); err != nil { // every request ends, also a refused one
+			s.Errorf("%s: revoke: %v", name, err)
+		}
+		s.observed(c, o, connector.Receipt{}, connector.Absent)
 		s.counts(0)
 	}
 }
