@@ -1,0 +1,490 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"go.uber.org/goleak"
+
+	"github.com/writhq/writ/connector"
+	"github.com/writhq/writ/internal/realtest"
+	"github.com/writhq/writ/internal/realtest/server"
+)
+
+// TestEachRightIsNeeded takes one right after the other from Writ's role. The
+// refusal must name the statement that mends it, which the test then runs.
+func TestEachRightIsNeeded(t *testing.T) {
+	for name, c := range map[string]struct {
+		kind connector.Kind
+		take string
+	}{
+		"make roles":     {connector.Password, "alter role writ nocreaterole"},
+		"end sessions":   {connector.Password, "revoke pg_signal_backend from writ"},
+		"end members'":   {connector.Membership, "revoke pg_signal_backend from writ"},
+		"give the role":  {connector.Membership, "revoke admin option for deploy from writ; alter role writ nocreaterole"},
+		"hand over":      {connector.Password, "create role heir"},
+		"give, as in 16": {connector.Password, "revoke admin option for deploy from writ"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			conn, o := s.open(), s.order("req-a", c.kind)
+			if name == "hand over" {
+				o.Grant = json.RawMessage(`{"role": "deploy", "reassignTo": "heir"}`)
+			}
+			s.exec(c.take)
+			before := s.count()
+			_, err := conn.Grant(t.Context(), o)
+			if name == "give, as in 16" && s.version() < 16 {
+				if err != nil {
+					t.Errorf("until 15, createrole is enough, but: %v", err)
+				}
+				return
+			}
+			if !errors.Is(err, connector.ErrRefused) || s.count() != before {
+				t.Fatalf("granted without the right: %v", err)
+			}
+			mend := regexp.MustCompile(`run: (.*?)(, or create it)?: refused`).FindStringSubmatch(err.Error())
+			if mend == nil {
+				t.Fatalf("the refusal does not say what to run: %v", err)
+			}
+			s.exec(mend[1])
+			r, err := conn.Grant(t.Context(), o)
+			if err != nil {
+				t.Fatalf("after %s: %v", mend[1], err)
+			}
+			if err := conn.Revoke(t.Context(), o, r); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func (s *site) version() (major int) {
+	s.Helper()
+	if err := s.super.QueryRow(s.Context(), "select current_setting('server_version_num')::int / 10000").Scan(&major); err != nil {
+		s.Fatal(err)
+	}
+	return major
+}
+
+func TestConfigMistakesAreNamed(t *testing.T) {
+	for config, want := range map[string]string{
+		`{}`:                                  "dsn is no URL",
+		`{"dsn": "host=db user=writ"}`:        "dsn is no URL",
+		`{"dsn": "postgres://u:pw-1234@db/"}`: "passwordFrom",
+		`{"dsn": "postgres://u@db/?password=pw-1234"}`:              "passwordFrom",
+		`{"dsn": "postgres://db/x"}`:                                "names no role",
+		`{"dsn": "postgres://u@db/x?sslmode=perhaps"}`:              "sslmode",
+		`{"dsn": "postgres://u@db/", "passwordFrom": "env:ABSENT"}`: "no secret env:ABSENT",
+		`{"dsn": "postgres://u@db/", "password": "pw-1234"}`:        `unknown field "password"`,
+		`{"dsn": "postgres://u:pw-1234@db:port/"}`:                  "dsn is no URL",
+	} {
+		c, err := Driver{}.Open(t.Context(), json.RawMessage(config), connector.Env{Target: "prod", Secret: secret})
+		if err == nil {
+			c.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "prod") || strings.Contains(err.Error(), "pw-1234") {
+			t.Errorf("%s: got %v, want the target and %q", config, err, want)
+		}
+	}
+}
+
+func TestGrantSectionMistakesAreNamed(t *testing.T) {
+	for _, c := range []struct {
+		kind  connector.Kind
+		grant string
+		want  string
+	}{
+		{connector.Password, `{}`, "role is missing"},
+		{connector.Password, `{"role": "pg_read_server_files"}`, "never granted"},
+		{connector.Password, `{"role": "a", "member": "b"}`, "belongs to kind membership"},
+		{connector.Password, `{"role": "a", "connectionLimit": -1}`, "connectionLimit is -1"},
+		{connector.Password, `{"role": "a", "settings": {"x to 1; drop": "y"}}`, "no name of a setting"},
+		{connector.Password, `{"role": "${env.HOME}"}`, "only ${scope.NAME}"},
+		{connector.Membership, `{"role": "a"}`, "member is missing"},
+		{connector.Membership, `{"role": "a", "member": "b", "reassignTo": "c"}`, "belong to kind password"},
+		{connector.APIKey, `{"role": "a"}`, "not one of password, membership"},
+	} {
+		if err := (Driver{}).Check(json.RawMessage(c.grant), c.kind); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s %s: got %v, want %q", c.kind, c.grant, err, c.want)
+		}
+	}
+}
+
+func FuzzCheck(f *testing.F) {
+	f.Add(`{"role": "${scope.team}", "connectionLimit": 5, "settings": {"search_path": "a, b"}}`, "deploy'\"")
+	f.Add(`{"role": "a", "member": "b"}`, "")
+	f.Fuzz(func(t *testing.T, grant, scope string) {
+		for _, kind := range (Driver{}).Manifest().Kinds {
+			o := connector.Order{Request: "req-a", Kind: kind, Grant: json.RawMessage(grant), Scope: map[string]string{"team": scope}}
+			read, err := read(o)
+			if err != nil {
+				continue
+			}
+			if Driver.Check(Driver{}, o.Grant, kind) != nil || !read.possible() || strings.Contains(read.Role, "${scope.team}") != strings.Contains(scope, "${scope.team}") {
+				t.Errorf("%s of %q with %q is read as %+v", kind, grant, scope, read.section)
+			}
+		}
+	})
+}
+
+// TestNamesAreQuoted uses names that would end every kind of quotation.
+func TestNamesAreQuoted(t *testing.T) {
+	s := newSite(t)
+	conn := s.open()
+	hard := `x"; drop table vault; --'; $$ \'` + "\n/* */ %s @role $1"
+	s.exec("create role " + ident(hard) + "; grant " + ident(hard) + " to writ with admin option; grant select on vault to " + ident(hard))
+	s.exec("create role " + ident(hard+" too") + " login")
+	for _, o := range []connector.Order{
+		{Request: "req-a", Kind: connector.Password, Grant: marshal(map[string]any{"role": "${scope.team}", "reassignTo": hard, "settings": map[string]string{"application_name": hard[:20]}})},
+		{Request: "req-b", Kind: connector.Membership, Grant: marshal(map[string]any{"role": "${scope.team}", "member": hard + " too"})},
+	} {
+		o.Serial, o.Until, o.Scope = hard, time.Now().Add(time.Hour), map[string]string{"team": hard}
+		r, err := conn.Grant(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o.Kind == connector.Password {
+			s.holds(o, r.Credential, "create temp table t ()")
+		}
+		if seen, err := conn.Observe(t.Context(), o, r); err != nil || seen.State != connector.Present || len(seen.Differs) > 0 {
+			t.Errorf("observed %+v, %v", seen, err)
+		}
+		if err := conn.Revoke(t.Context(), o, r); err != nil {
+			t.Error(err)
+		}
+	}
+	s.exec("select from vault")
+}
+
+// holds logs in with a credential and runs sql.
+func (s *site) holds(o connector.Order, c *connector.Credential, sql string) {
+	s.Helper()
+	conn, err := s.login(s.Context(), o, c)
+	if err != nil {
+		s.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	if _, err := conn.Exec(s.Context(), sql); err != nil {
+		s.Fatalf("%s: %v", sql, err)
+	}
+}
+
+// TestWhatTheHolderMadeStays lets a holder make things in two databases. They go
+// to grant.reassignTo, or else to Writ's role, and the holder's role goes.
+func TestWhatTheHolderMadeStays(t *testing.T) {
+	for _, heir := range []string{"writ", "deploy"} {
+		t.Run(heir, func(t *testing.T) {
+			s := newSite(t)
+			conn, o := s.open(), s.order("req-a", connector.Password)
+			if o.Grant = json.RawMessage(`{"role": "deploy"}`); heir != "writ" {
+				o.Grant = marshal(map[string]string{"role": "deploy", "reassignTo": heir})
+			}
+			other := connect(t, realtest.Database(t))
+			if _, err := other.Exec(t.Context(), "grant create on schema public to deploy"); err != nil {
+				t.Fatal(err)
+			}
+			r, err := conn.Grant(t.Context(), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.holds(o, r.Credential, "create table made (); grant select on made to public")
+			there := *r.Credential
+			there.Env = map[string]connector.Secret{"DATABASE_URL": connector.Conceal(
+				strings.Replace(r.Credential.Env["DATABASE_URL"].Reveal(), "/"+s.name, "/"+other.Config().Database, 1))}
+			s.holds(o, &there, "create table made ()")
+
+			if err := conn.Revoke(t.Context(), o, r); err != nil {
+				t.Fatal(err)
+			}
+			for _, db := range []*pgx.Conn{s.super, other} {
+				var owner string
+				err := db.QueryRow(t.Context(), "select tableowner::text from pg_tables where tablename = 'made'").Scan(&owner)
+				if err != nil || owner != heir {
+					t.Errorf("in %s the table belongs to %q: %v", db.Config().Database, owner, err)
+				}
+			}
+			if seen, err := conn.Observe(t.Context(), o, r); err != nil || seen.State != connector.Absent {
+				t.Errorf("observed %+v, %v", seen, err)
+			}
+		})
+	}
+}
+
+// TestHandOverOutOfReach: where Writ cannot enter a database to hand over, it says
+// which, and the holder is out already.
+func TestHandOverOutOfReach(t *testing.T) {
+	s := newSite(t)
+	conn, o := s.open(), s.order("req-a", connector.Password)
+	r, err := conn.Grant(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := connect(t, realtest.Database(t))
+	name := other.Config().Database
+	s.exec("revoke connect on database " + name + " from public")
+	if _, err := other.Exec(t.Context(), "create table made (); alter table made owner to "+r.External); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.Revoke(t.Context(), o, r); err == nil || !strings.Contains(err.Error(), name) {
+		t.Errorf("want an error that names %s: %v", name, err)
+	}
+	if s.works(t.Context(), o, r.Credential) == nil {
+		t.Error("the holder can still log in")
+	}
+	s.exec("grant connect on database " + name + " to writ")
+	if err := conn.Revoke(t.Context(), o, r); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestGiftsOfOthersAreNamed: what a third party granted to the role keeps it from
+// being dropped, and only that party can take it. The holder is out all the same.
+func TestGiftsOfOthersAreNamed(t *testing.T) {
+	s := newSite(t)
+	conn, o := s.open(), s.order("req-a", connector.Password)
+	r, err := conn.Grant(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.exec("grant select on vault to " + r.External)
+	if err := conn.Revoke(t.Context(), o, r); err == nil || !strings.Contains(err.Error(), "table vault") || errors.Is(err, connector.ErrRefused) {
+		t.Errorf("want an error that names the table, and that trying again may mend: %v", err)
+	}
+	if s.works(t.Context(), o, r.Credential) == nil {
+		t.Error("the holder can still log in")
+	}
+	s.exec("drop owned by " + r.External)
+	if err := conn.Revoke(t.Context(), o, r); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestRoleMadeAnewGetsNothing: a role of the right name that is not the one that
+// was made for the request is neither given anything nor taken away.
+func TestRoleMadeAnewGetsNothing(t *testing.T) {
+	s := newSite(t)
+	conn, o := s.open(), s.order("req-a", connector.Password)
+	for _, comment := range []string{"null", "'made by Writ for request req-aa serial s-1'"} {
+		s.exec("create role writ_a login; comment on role writ_a is " + comment)
+		if r, err := conn.Grant(t.Context(), o); !errors.Is(err, connector.ErrRefused) {
+			t.Errorf("%s: granted %+v, %v", comment, r, err)
+		}
+		if err := conn.Revoke(t.Context(), o, connector.Receipt{}); !errors.Is(err, connector.ErrRefused) {
+			t.Errorf("%s: revoked: %v", comment, err)
+		}
+		if seen, err := conn.Observe(t.Context(), o, connector.Receipt{}); err != nil || seen.State != connector.Present || len(seen.Differs) == 0 {
+			t.Errorf("%s: observed %+v, %v", comment, seen, err)
+		}
+		s.exec("drop role writ_a")
+	}
+}
+
+// TestStandingMembershipStays: what somebody else granted is no grant of ours,
+// and no end of ours ends it.
+func TestStandingMembershipStays(t *testing.T) {
+	s := newSite(t)
+	conn, o := s.open(), s.order("req-a", connector.Membership)
+	s.exec(`grant deploy to "account-req-a"`)
+	if _, err := conn.Grant(t.Context(), o); !errors.Is(err, connector.ErrRefused) || !strings.Contains(err.Error(), "granted by postgres") {
+		t.Errorf("want a refusal that names who granted it: %v", err)
+	}
+	if err := conn.Revoke(t.Context(), o, connector.Receipt{}); err != nil {
+		t.Error(err)
+	}
+	if err := s.works(t.Context(), o, nil); err != nil {
+		t.Errorf("the standing membership is gone: %v", err)
+	}
+	if seen, err := conn.Observe(t.Context(), o, connector.Receipt{}); err != nil || seen.State != connector.Absent {
+		t.Errorf("observed %+v, %v", seen, err)
+	}
+}
+
+// TestRevokeDuringGrant lets a Grant hang inside the server while Revoke comes.
+// It must not be carried out afterwards.
+func TestRevokeDuringGrant(t *testing.T) {
+	for _, kind := range (Driver{}).Manifest().Kinds {
+		t.Run(string(kind), func(t *testing.T) {
+			s := newSite(t)
+			conn, o := s.open(), s.order("req-a", kind)
+			before := s.count()
+			s.exec("begin; lock table pg_authid, pg_auth_members in share row exclusive mode")
+			granted := make(chan error, 1)
+			go func() {
+				_, err := conn.Grant(t.Context(), o)
+				granted <- err
+			}()
+			for hangs := false; !hangs; time.Sleep(10 * time.Millisecond) {
+				s.exec("select pg_stat_clear_snapshot()")
+				if err := s.super.QueryRow(t.Context(), `select exists (select from pg_stat_activity where usename = 'writ' and wait_event_type = 'Lock')`).Scan(&hangs); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := conn.Revoke(t.Context(), o, connector.Receipt{}); err != nil {
+				t.Error(err)
+			}
+			s.exec("commit")
+			if err := <-granted; err == nil || errors.Is(err, connector.ErrRefused) {
+				t.Errorf("the grant returned %v, want an error that another try can mend", err)
+			}
+			if got := s.count(); got != before {
+				t.Errorf("%d pieces of access, %d before", got, before)
+			}
+		})
+	}
+}
+
+// TestSessionOfADroppedRoleEnds: somebody drops the role, whose open session then
+// has no name any more.
+func TestSessionOfADroppedRoleEnds(t *testing.T) {
+	s := newSite(t)
+	conn, o := s.open(), s.order("req-a", connector.Password)
+	r, err := conn.Grant(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	use, err := s.session(t.Context(), o, r.Credential)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.exec("drop role " + r.External)
+	if err := use(); err != nil {
+		t.Fatalf("the session should have survived: %v", err)
+	}
+	if err := conn.Revoke(t.Context(), o, r); err != nil {
+		t.Error(err)
+	}
+	if use() == nil {
+		t.Error("the session is still open")
+	}
+}
+
+// TestPasswordIsInNoStatement has the server log every statement.
+func TestPasswordIsInNoStatement(t *testing.T) {
+	p := realtest.OwnPostgres(t, server.PostgresConfig{Settings: map[string]string{"log_statement": "all", "log_min_error_statement": "debug5"}})
+	s := siteOn(t, p.DSN)
+	conn, o := s.open(), s.order("req-a", connector.Password)
+	r, err := conn.Grant(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.works(t.Context(), o, r.Credential); err != nil {
+		t.Fatal(err)
+	}
+	var data string
+	if err := s.super.QueryRow(t.Context(), "show data_directory").Scan(&data); err != nil {
+		t.Fatal(err)
+	}
+	log, err := os.ReadFile(filepath.Join(filepath.Dir(data), "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(log), "SCRAM-SHA-256$") {
+		t.Error("the statement is not in the log at all")
+	}
+	if strings.Contains(string(log), r.Credential.Env["PGPASSWORD"].Reveal()) {
+		t.Error("the password is in the log")
+	}
+}
+
+// TestVerifierIsStandard compares with the exchange in RFC 7677, section 3.
+func TestVerifierIsStandard(t *testing.T) {
+	got, err := verifier("pencil", []byte{0x5b, 0x6d, 0x99, 0x68, 0x9d, 0x12, 0x35, 0x8e, 0xec, 0xa0, 0x4b, 0x14, 0x12, 0x36, 0xfa, 0x81})
+	want := "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="
+	if err != nil || got != want {
+		t.Errorf("got  %s\nwant %s\n%v", got, want, err)
+	}
+}
+
+// TestPsqlReadsTheCredential gives psql nothing but the credential's environment.
+func TestPsqlReadsTheCredential(t *testing.T) {
+	psql, err := exec.LookPath("psql")
+	if err != nil {
+		t.Skipf("not tested here: %v", err)
+	}
+	s := newSite(t)
+	conn, o := s.open(), s.order("req-a", connector.Password)
+	r, err := conn.Grant(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), psql, "--no-psqlrc", "--tuples-only", "--no-align", "--command", "select current_user, current_setting('search_path'), count(*) from vault")
+	for name, value := range r.Credential.Env {
+		cmd.Env = append(cmd.Env, name+"="+value.Reveal())
+	}
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "writ_a|vault, public|0") {
+		t.Errorf("psql: %v: %s", err, out)
+	}
+}
+
+// TestSocketIsShown connects over a Unix socket and expects holders to do so too.
+func TestSocketIsShown(t *testing.T) {
+	s := newSite(t)
+	var dir string
+	if err := s.super.QueryRow(t.Context(), "show unix_socket_directories").Scan(&dir); err != nil {
+		t.Fatal(err)
+	}
+	dsn := fmt.Sprintf("postgres://writ@/%s?host=%s&port=%d", s.name, dir, s.super.Config().Port)
+	conn, err := Driver{}.Open(t.Context(), marshal(config{DSN: dsn, PasswordFrom: "env:WRIT_DB"}), connector.Env{Target: "socket", Secret: secret})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	o := s.order("req-a", connector.Password)
+	r, err := conn.Grant(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.works(t.Context(), o, r.Credential); err != nil || r.Credential.Env["PGHOST"].Reveal() != dir {
+		t.Errorf("by %s: %v", r.Credential.Env["PGHOST"].Reveal(), err)
+	}
+}
+
+// TestRotatedPasswordIsTaken changes the password of Writ's own role.
+func TestRotatedPasswordIsTaken(t *testing.T) {
+	s := newSite(t)
+	password := writsPassword
+	conn, err := Driver{}.Open(t.Context(), s.config(s.addr), connector.Env{Target: "site",
+		Secret: func(string) (connector.Secret, error) { return connector.Conceal(password), nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	look := func() error { return conn.List(t.Context(), func(connector.Observation) error { return nil }) }
+	s.exec("alter role writ password 'another one'")
+	if err := look(); err == nil || errors.Is(err, connector.ErrRefused) {
+		t.Errorf("with the old password: %v, want an error that another try can mend", err)
+	}
+	password = "another one"
+	if err := look(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCloseLeavesNothing(t *testing.T) {
+	s := newSite(t)
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	conn := s.open()
+	if err := conn.List(t.Context(), func(connector.Observation) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := conn.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := conn.Grant(t.Context(), s.order("req-a", connector.Password)); err == nil {
+		t.Error("a closed connector granted")
+	}
+}

@@ -1,0 +1,188 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/writhq/writ/connector"
+)
+
+// Revoke makes the ordered access not exist and ends its sessions. What the
+// holder of a password made goes to grant.reassignTo. For a membership all
+// sessions of the member end, for there is no telling which of them have taken
+// the role on with SET ROLE, and such a session would keep it.
+func (c *cluster) Revoke(ctx context.Context, co connector.Order, r connector.Receipt) error {
+	o := locate(co)
+	switch {
+	case !o.possible():
+		return ctx.Err()
+	case o.Kind == connector.Membership:
+		return c.revokeMembership(ctx, o, r.External != "")
+	}
+	return c.revokePassword(ctx, o, r)
+}
+
+// revokePassword drops the role and then ends its sessions. In this order nobody
+// can come in between, and both are one message, which the server carries out
+// whatever becomes of us. Sessions of a role that is gone are found by the oid in
+// the receipt; without a receipt nobody ever had the password.
+func (c *cluster) revokePassword(ctx context.Context, o order, r connector.Receipt) error {
+	var comment string
+	oid, err := c.settled(ctx, o, readMark, pgx.NamedArgs{"name": o.name}, &comment)
+	switch {
+	case err != nil:
+		return fault(ctx, "look before revoking", err)
+	case oid == 0:
+		gone, _ := strconv.ParseUint(r.Detail["oid"], 10, 32)
+		return fault(ctx, "end what is left of "+o.name, c.end(ctx, "", uint32(gone)))
+	case marked(comment) != o.Request:
+		return refuse("role %s is not marked as made for request %s, so it may be somebody else's; look at it and drop it", ident(o.name), o.Request)
+	}
+	drop := "drop role " + ident(o.name)
+	err = c.end(ctx, drop, oid)
+	if sqlState(err) == dependentObjects {
+		if err = c.end(ctx, "alter role "+ident(o.name)+" nologin", oid); err == nil {
+			err = c.clear(ctx, o, oid)
+		}
+		if err == nil {
+			err = c.end(ctx, drop, oid)
+		}
+	}
+	return fault(ctx, "end "+o.name, err)
+}
+
+const readMark = `select oid, coalesce(shobj_description(oid, 'pg_authid'), '') from pg_roles where rolname = @name`
+
+// settled returns the oid and one more column of the row that look finds, once
+// no earlier Grant of the order is under way. Its caller may have given it up, or
+// may be a process that died; it would grant after we looked.
+func (c *cluster) settled(ctx context.Context, o order, look string, args pgx.NamedArgs, more any) (oid uint32, err error) {
+	var batch pgx.Batch
+	batch.Queue(`select pg_terminate_backend(pid, 5000) from pg_stat_get_activity(null)
+		where usesysid = current_user::regrole and pid <> pg_backend_pid() and state = 'active' and starts_with(query, $1)`, o.tag())
+	batch.Queue(look, args).QueryRow(func(row pgx.Row) error {
+		if err := row.Scan(&oid, more); !errors.Is(err, pgx.ErrNoRows) {
+			return err
+		}
+		return nil
+	})
+	return oid, c.pool.SendBatch(ctx, &batch).Close()
+}
+
+// end makes sure by statement that nobody can come in any more through an
+// account, and once all can see that, ends its sessions.
+func (c *cluster) end(ctx context.Context, statement string, oid uint32) error {
+	if statement != "" {
+		statement = "begin; " + statement + "; commit;"
+	} else if oid == 0 {
+		return nil
+	}
+	// What ends them stands behind select, never behind where: the planner may try
+	// conditions in any order, and would end the sessions of others.
+	ended, err := c.run(ctx, fmt.Sprintf(`%s select pg_terminate_backend(pid, 5000)
+		from pg_stat_get_activity(null) where usesysid = %d and pid <> pg_backend_pid()`, statement, oid))
+	if slices.Contains(ended, "f") {
+		return errors.New("a session did not end within 5 s; another try may find it ended")
+	}
+	return err
+}
+
+// run sends statements as one message and returns the first column of what the
+// last of them answers.
+func (c *cluster) run(ctx context.Context, statements string) (column []string, err error) {
+	conn, err := c.pool.Acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Release()
+	results, err := conn.Conn().PgConn().Exec(ctx, statements).ReadAll()
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range results[len(results)-1].Rows {
+		column = append(column, string(row[0]))
+	}
+	return column, nil
+}
+
+// clear hands over what the role owns and takes away what it was given, in every
+// database where there is something.
+func (c *cluster) clear(ctx context.Context, o order, oid uint32) error {
+	rows, err := c.pool.Query(ctx, `select distinct coalesce(d.datname, current_database())::text
+		from pg_shdepend s left join pg_database d on d.oid = s.dbid
+		where s.refclassid = 'pg_authid'::regclass and s.refobjid = $1`, oid)
+	if err != nil {
+		return fault(ctx, "look for what "+o.name+" holds", err)
+	}
+	databases, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return fault(ctx, "look for what "+o.name+" holds", err)
+	}
+	heir := "current_user"
+	if o.ReassignTo != "" {
+		heir = ident(o.ReassignTo)
+	}
+	for _, database := range databases {
+		// Only a member of the role may hand over; that ends as the role does.
+		err := c.in(ctx, database, fmt.Sprintf("grant %s to current_user; reassign owned by %[1]s to %s; drop owned by %[1]s", ident(o.name), heir))
+		if err != nil {
+			return fault(ctx, fmt.Sprintf("hand over what %s holds in database %s", o.name, ident(database)), err)
+		}
+	}
+	return nil
+}
+
+// in runs sql in another database of the server.
+func (c *cluster) in(ctx context.Context, database, sql string) error {
+	settings := c.pool.Config()
+	if prepare := settings.BeforeConnect; prepare != nil {
+		if err := prepare(ctx, settings.ConnConfig); err != nil {
+			return err
+		}
+	}
+	settings.ConnConfig.Database = database
+	conn, err := pgx.ConnectConfig(ctx, settings.ConnConfig)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	_, err = conn.Exec(ctx, sql)
+	return err
+}
+
+// revokeMembership ends the membership if it is ours. What somebody else granted
+// is not Writ's to end. Sessions end also where the membership is gone but the
+// receipt shows that it was granted: an earlier call may have got no further.
+func (c *cluster) revokeMembership(ctx context.Context, o order, receipt bool) error {
+	var granted bool
+	oid, err := c.settled(ctx, o, readOurs, pgx.NamedArgs{"role": o.Role, "member": o.Member, "receipt": receipt}, &granted)
+	switch {
+	case err != nil:
+		return fault(ctx, "look before revoking", err)
+	case granted:
+		err = c.end(ctx, fmt.Sprintf("revoke %s from %s", ident(o.Role), ident(o.Member)), oid)
+	case receipt:
+		err = c.end(ctx, "", oid)
+	}
+	return fault(ctx, "end "+o.external(), err)
+}
+
+const readOurs = `select a.oid, coalesce(bool_or(` + ours + `), false)
+	from pg_roles me cross join pg_roles r cross join pg_roles a
+	left join pg_auth_members m on m.roleid = r.oid and m.member = a.oid
+	where me.rolname = current_user and r.rolname = @role and a.rolname = @member group by a.oid`
+
+// sqlState returns the SQLSTATE of what the server said, or "".
+func sqlState(err error) string {
+	var said *pgconn.PgError
+	if errors.As(err, &said) {
+		return said.Code
+	}
+	return ""
+}
