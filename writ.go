@@ -1,6 +1,7 @@
 package writ
 
 import (
+	"slices"
 	"time"
 )
 
@@ -51,12 +52,26 @@ func (o Order) Check(r Request) error {
 		return Errorf(Stale, "the writ of %s does not say what the request says; nothing is done", r.ID)
 	case terms != o.Digest:
 		return Errorf(Stale, "the terms of %s are not those that were approved; nothing is done", r.ID)
-	case o.Until.Sub(o.From) > o.Terms.For.Std():
-		return Errorf(Stale, "the writ of %s lasts longer than its terms; nothing is done", r.ID)
+	case !o.Until.Equal(o.From.Add(o.Terms.For.Std())):
+		return Errorf(Stale, "the writ of %s does not last as long as its terms say; nothing is done", r.ID)
+	case o.From.Before(o.Terms.StartAt) || o.From.After(o.Terms.StartBy):
+		return Errorf(Stale, "the writ of %s starts outside its terms; nothing is done", r.ID)
 	}
-	for _, v := range o.Approvals {
-		if v.Digest != terms {
+	return o.checkVotes(r)
+}
+
+// checkVotes holds the approvals to the terms, to the stages and to each other.
+func (o Order) checkVotes(r Request) error {
+	for i, v := range o.Approvals {
+		again := func(w Vote) bool { return w.By.UID == v.By.UID || w.Person != "" && w.Person == v.Person }
+		stage := r.Verdict.stage(v.Stage)
+		switch {
+		case v.Digest != o.Digest:
 			return Errorf(Stale, "the approval of %s by %s is of other terms; nothing is done", r.ID, v.By.Name)
+		case slices.ContainsFunc(o.Approvals[:i], again):
+			return Errorf(Stale, "%s is approved twice by the person of %s; nothing is done", r.ID, v.By.Name)
+		case stage >= 0 && !r.Verdict.Stages[stage].Has(v.By.UID):
+			return Errorf(Stale, "%s is approved by %s, who is not of stage %s; nothing is done", r.ID, v.By.Name, v.Stage)
 		}
 	}
 	if stage, short := r.Open(r.Verdict); short {
