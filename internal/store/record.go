@@ -108,13 +108,13 @@ func (b *batch) advance() error {
 
 // commit makes the batch durable. One without effect ends without a write.
 func (b *batch) commit() error {
+	if !b.effect() {
+		return b.conn.Exec(b.ctx, "ROLLBACK")
+	}
 	if len(b.events) > 0 {
 		if err := b.advance(); err != nil {
 			return err
 		}
-	} else if !b.wrote && len(b.used) == 0 {
-		err := b.conn.Exec(b.ctx, "ROLLBACK")
-		return err
 	}
 	if err := b.conn.Commit(b.ctx); err != nil {
 		return err
@@ -123,6 +123,9 @@ func (b *batch) commit() error {
 	b.state.live.age(maxCached)
 	return nil
 }
+
+// effect reports whether there is anything to commit.
+func (b *batch) effect() bool { return b.wrote || len(b.events) > 0 || len(b.used) > 0 }
 
 // maxCached is the number of requests, and of lists, in one generation of the
 // committer's memory: with two generations about 20 MB.

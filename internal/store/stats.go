@@ -34,8 +34,10 @@ type counters struct {
 func (c *counters) add(works []*work, b *batch) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.Commits++
-	c.Batches[min(bits.Len(uint(len(works)-1)), len(c.Batches)-1)]++
+	if b.effect() {
+		c.Commits++
+		c.Batches[min(bits.Len(uint(len(works)-1)), len(c.Batches)-1)]++
+	}
 	for _, w := range works {
 		if w.direct == nil {
 			c.Decisions++

@@ -21,10 +21,14 @@ import (
 
 const origin = "ledger.example/test"
 
+func logSeed() (*ledger.Signer, error) {
+	seed := sha256.Sum256([]byte(origin))
+	return ledger.NewSigner(origin, seed[:])
+}
+
 func logSigner(t testing.TB) *ledger.Signer {
 	t.Helper()
-	seed := sha256.Sum256([]byte(origin))
-	s, err := ledger.NewSigner(origin, seed[:])
+	s, err := logSeed()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,6 +40,9 @@ func each(t *testing.T, f func(t *testing.T, dsn string)) {
 	t.Run("sqlite", func(t *testing.T) { f(t, filepath.Join(t.TempDir(), "writ.db")) })
 	t.Run("postgres", func(t *testing.T) { f(t, realtest.Database(t)) })
 }
+
+// postgresOnly is for what only a database that processes share can do.
+func postgresOnly(t *testing.T) (dsn string) { return realtest.Database(t) }
 
 // open opens a database and closes it after the test.
 func open(t testing.TB, dsn string) *DB {
