@@ -32,7 +32,7 @@ func startWithin(limit writ.Duration) demand {
 	return demand{
 		"a start within " + limit.String(),
 		func(f *facts) bool {
-			latest := f.Facts.Now.Add(limit.Std())
+			latest := f.Now.Add(limit.Std())
 			return !f.asked() || !f.Terms.StartAt.After(latest) && !f.Terms.StartBy.After(latest)
 		},
 		func(*facts) string { return "give an earlier startAt or startBy" },
@@ -45,10 +45,10 @@ func justification(least int) demand {
 	return demand{
 		fmt.Sprintf("a justification of at least %d characters", least),
 		func(f *facts) bool {
-			return f.justified() && (f.Why == nil || utf8.RuneCountInString(strings.Join(strings.Fields(*f.Why), " ")) >= least)
+			return f.Justified && (f.why == nil || utf8.RuneCountInString(strings.Join(strings.Fields(*f.why), " ")) >= least)
 		},
 		func(f *facts) string { // never the text itself: a verdict is kept for ever
-			if f.justified() {
+			if f.Justified {
 				return "this one is shorter"
 			}
 			return "there is none"
@@ -96,7 +96,7 @@ func sealed() demand {
 // parted keeps one identity from holding, or asking for, two of these.
 func parted(list []string) demand {
 	rival := func(f *facts) int {
-		return slices.IndexFunc(f.others(), func(l liveFact) bool {
+		return slices.IndexFunc(f.Live, func(l writ.Live) bool {
 			return l.Entitlement != f.Terms.Entitlement.Name && slices.Contains(list, l.Entitlement)
 		})
 	}
@@ -104,7 +104,7 @@ func parted(list []string) demand {
 		"no two of " + strings.Join(list, ", "),
 		func(f *facts) bool { return rival(f) < 0 },
 		func(f *facts) string {
-			l := f.others()[rival(f)]
+			l := f.Live[rival(f)]
 			return fmt.Sprintf("%s has %s, which is %s", f.Terms.Subject.Name, l.Entitlement, l.Status)
 		},
 	}

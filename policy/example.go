@@ -8,9 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/goccy/go-yaml/ast"
-
 	"github.com/writhq/writ"
+	"github.com/writhq/writ/policy/internal/source"
 )
 
 // An example is a request that a policy file names, and what must come of it.
@@ -42,37 +41,37 @@ type Result struct {
 	Verdict  writ.Verdict `json:"verdict"`
 }
 
-func (s *source) example(n ast.Node) example {
+func (s reader) example(n source.Node) example {
 	var form testForm
 	var q requestForm
 	var want expectForm
-	if !s.decode(n, &form) || form.Request != nil && !s.decode(form.Request, &q) || form.Expect != nil && !s.decode(form.Expect, &want) {
+	if !s.Decode(n, &form) || form.Request != nil && !s.Decode(form.Request, &q) || form.Expect != nil && !s.Decode(form.Expect, &want) {
 		return example{}
 	}
-	if strings.TrimSpace(form.Name.value) == "" || !want.Allowed.set() || !q.Requester.set() || !q.Entitlement.set() || !q.For.set() {
-		s.fail(start(n), "a test has at least a name, request: {requester, entitlement, for} and expect: {allowed}")
+	if strings.TrimSpace(form.Name.Value) == "" || !want.Allowed.Set() || !q.Requester.Set() || !q.Entitlement.Set() || !q.For.Set() {
+		s.Fail(n, "a test has at least a name, request: {requester, entitlement, for} and expect: {allowed}")
 	}
 	e := example{
-		name: form.Name.value, file: s.Name, line: start(n).line,
-		requester: writ.Ref(q.Requester.value), why: q.Why.value, at: s.moment(q.At), live: values(q.Live),
+		name: form.Name.Value, file: s.Name, line: source.Start(n).Line,
+		requester: writ.Ref(q.Requester.Value), why: q.Why.Value, at: s.Moment(q.At), live: source.Values(q.Live),
 		ask: writ.Ask{
-			Subject: writ.Ref(q.Subject.value), Entitlement: q.Entitlement.value, Scope: map[string]string{}, For: s.duration(q.For),
-			StartAt: s.moment(q.StartAt), StartBy: s.moment(q.StartBy), Ends: values(q.Ends), Ticket: q.Ticket.value,
+			Subject: writ.Ref(q.Subject.Value), Entitlement: q.Entitlement.Value, Scope: map[string]string{}, For: s.Duration(q.For),
+			StartAt: s.Moment(q.StartAt), StartBy: s.Moment(q.StartBy), Ends: source.Values(q.Ends), Ticket: q.Ticket.Value,
 			PublicKey: "example", // a certificate needs one, and no rule looks at it
 		},
-		expect: expectation{s.flag(want.Allowed), want.Route.value, want.Because.value, s.duration(want.MaxFor), map[string][]string{}},
+		expect: expectation{s.Flag(want.Allowed), want.Route.Value, want.Because.Value, s.Duration(want.MaxFor), map[string][]string{}},
 	}
-	if !q.Subject.set() {
+	if !q.Subject.Set() {
 		e.ask.Subject = e.requester
 	}
-	if s.flag(q.Sealed) {
+	if s.Flag(q.Sealed) {
 		e.ask.Recipient = "example"
 	}
 	for name, t := range q.Scope {
-		e.ask.Scope[name] = t.value
+		e.ask.Scope[name] = t.Value
 	}
 	for name, people := range want.Stages {
-		e.expect.stages[name] = slices.Sorted(slices.Values(values(people)))
+		e.expect.stages[name] = slices.Sorted(slices.Values(source.Values(people)))
 	}
 	return e
 }

@@ -117,35 +117,24 @@ func TestReference(t *testing.T) {
 	}
 }
 
-// TestReferenceIsComplete keeps the reference from missing a key or a field.
-func TestReferenceIsComplete(t *testing.T) {
+// TestReferenceNamesEveryKey keeps the reference from missing one.
+func TestReferenceNamesEveryKey(t *testing.T) {
 	text, err := os.ReadFile("../docs/reference/policy.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	source, err := os.ReadFile("file.go")
+	form, err := os.ReadFile("form.go")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range regexp.MustCompile(`yaml:"([^"]+)"`).FindAllStringSubmatch(string(source), -1) {
+	keys := regexp.MustCompile(`yaml:"([^"]+)"`).FindAllStringSubmatch(string(form), -1)
+	for _, key := range keys {
 		if !strings.Contains(string(text), "`"+key[1]+"`") {
 			t.Errorf("the key %s is not described", key[1])
 		}
 	}
-	env, err := language()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, kind := range []string{"Identity", "Entitlement", "Target", "Request", "Live"} {
-		fields, ok := env.CELTypeProvider().FindStructFieldNames(kind)
-		if !ok || len(fields) == 0 {
-			t.Fatalf("there is no type %s", kind)
-		}
-		for _, f := range fields {
-			if !strings.Contains(string(text), "`"+f+"`") {
-				t.Errorf("the field %s of %s is not described", f, kind)
-			}
-		}
+	if len(keys) == 0 {
+		t.Error("the form has no keys")
 	}
 }
 

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/writhq/writ"
@@ -51,31 +52,24 @@ func (p *Policy) Explain(q Query) Explanation {
 	return e
 }
 
-// The notes of a trial. Without an explanation they are not taken.
-
+// found notes what became of a rule. Without an explanation nothing is noted.
 func (e *Explanation) found(r *rule, outcome Outcome, f *facts) {
-	if e != nil {
-		e.Rules = append(e.Rules, Finding{Rule: r.name, Kind: r.kind(), File: r.file, Line: r.line, Outcome: outcome, Seen: r.when.seen(f)})
+	if e == nil {
+		return
 	}
-}
-
-func (e *Explanation) skipped(rules []*rule) {
-	for _, r := range rules {
-		if e != nil {
-			e.Rules = append(e.Rules, Finding{Rule: r.name, Kind: r.kind(), File: r.file, Line: r.line, Outcome: Skipped})
-		}
+	n := Finding{Rule: r.name, Kind: r.kind(), File: r.file, Line: r.line, Outcome: outcome}
+	if r.when != nil && outcome != Skipped {
+		n.Seen = r.when.Seen(&f.Facts)
 	}
+	e.Rules = append(e.Rules, n)
 }
 
 func (e *Explanation) met(r *rule, words string) {
 	if e == nil {
 		return
 	}
-	for i := range e.Rules {
-		if e.Rules[i].Rule == r.name {
-			e.Rules[i].Met = append(e.Rules[i].Met, words)
-		}
-	}
+	i := slices.IndexFunc(e.Rules, func(f Finding) bool { return f.Rule == r.name })
+	e.Rules[i].Met = append(e.Rules[i].Met, words)
 }
 
 // String tells the explanation line by line.

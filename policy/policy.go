@@ -11,7 +11,12 @@ import (
 	"github.com/gowebpki/jcs"
 
 	"github.com/writhq/writ"
+	"github.com/writhq/writ/policy/internal/source"
 )
+
+// An Error is one thing that is wrong with a policy file, with its Line and
+// Col. Its text shows the line with a caret.
+type Error = source.Error
 
 // A File is the text of one policy document. Name is what errors call it.
 type File struct{ Name, Source string }
@@ -41,62 +46,66 @@ func Compile(files ...File) (*Policy, error) {
 	return p, nil
 }
 
+// A reader makes rules of one file.
+type reader struct {
+	*source.Source
+	form document
+}
+
 // compile returns a policy in any case. One that is wrong allows nothing, but
 // knows who has authority as far as that can be read.
 func compile(files []File) *Policy {
 	p := &Policy{}
-	type read struct {
-		*source
-		document
-	}
-	var docs []read
+	var readers []reader
 	for _, f := range files {
-		s := newSource(f)
-		docs = append(docs, read{s, s.parse()})
+		s := reader{Source: source.New(f.Name, f.Source)}
+		s.Parse(&s.form)
+		readers = append(readers, s)
 	}
-	slices.SortStableFunc(docs, func(a, b read) int { return strings.Compare(a.Name.value, b.Name.value) })
-	var sources []string
+	slices.SortStableFunc(readers, func(a, b reader) int { return strings.Compare(a.form.Name.Value, b.form.Name.Value) })
+	var texts []string
 	var errs []*Error
 	names := map[string]string{}
-	for _, d := range docs {
-		sources = append(sources, d.Source)
-		p.add(d.source, d.document, names)
-		errs = append(errs, d.errs...)
+	for _, s := range readers {
+		texts = append(texts, s.Text)
+		p.add(s, names)
+		errs = append(errs, s.Errors...)
 	}
-	if p.digest, p.err = digest(sources); len(files) == 0 {
+	if p.digest, p.err = digest(texts); len(files) == 0 {
 		p.err = writ.Errorf(writ.Invalid, "there is no policy, so nothing is allowed; apply a policy document")
 	} else if len(errs) > 0 {
-		p.err = join(errs)
+		p.err = source.Join(errs)
 	}
 	return p
 }
 
 // add compiles one file into the policy. Where holds the place of each name.
-func (p *Policy) add(s *source, d document, where map[string]string) {
-	if len(s.errs) > 0 && !d.Kind.set() {
+func (p *Policy) add(s reader, where map[string]string) {
+	d := s.form
+	if len(s.Errors) > 0 && !d.Kind.Set() {
 		return // the text could not be read at all
 	}
-	if d.Kind.value != "policy" {
-		s.fail(place{1, 1}, "kind is %q; a policy file starts with kind: policy", d.Kind.value)
+	if d.Kind.Value != "policy" {
+		s.Fail(nil, "kind is %q; a policy file starts with kind: policy", d.Kind.Value)
 	}
-	s.word(d.Name, nil, "policy")
-	s.unique(where, "policy "+d.Name.value, place{1, 1})
+	s.Word(d.Name, nil, "policy")
+	s.unique(where, "policy "+d.Name.Value, nil)
 	if d.Authority != nil {
 		var form authorityForm
-		s.decode(d.Authority, &form)
-		p.authority.administer = append(p.authority.administer, s.refs(form.Administer)...)
-		p.authority.revoke = append(p.authority.revoke, s.refs(form.Revoke)...)
-		p.authority.audit = append(p.authority.audit, s.refs(form.Audit)...)
+		s.Decode(d.Authority, &form)
+		p.authority.administer = append(p.authority.administer, s.Refs(form.Administer)...)
+		p.authority.revoke = append(p.authority.revoke, s.Refs(form.Revoke)...)
+		p.authority.audit = append(p.authority.audit, s.Refs(form.Audit)...)
 	}
 	for _, n := range d.Guardrails {
 		if r := s.guardrail(n); r != nil {
-			s.unique(where, "rule "+r.name, start(n))
+			s.unique(where, "rule "+r.name, n)
 			p.guardrails = append(p.guardrails, r)
 		}
 	}
 	for _, n := range d.Routes {
 		if r := s.route(n); r != nil {
-			s.unique(where, "rule "+r.name, start(n))
+			s.unique(where, "rule "+r.name, n)
 			p.routes = append(p.routes, r)
 		}
 	}
@@ -106,12 +115,12 @@ func (p *Policy) add(s *source, d document, where map[string]string) {
 }
 
 // unique refuses a second thing of one name, in any file.
-func (s *source) unique(where map[string]string, what string, at place) {
+func (s reader) unique(where map[string]string, what string, n source.Node) {
 	if first, taken := where[what]; taken {
-		s.fail(at, "%s is there already, at %s; give it another name", what, first)
+		s.Fail(n, "%s is there already, at %s; give it another name", what, first)
 		return
 	}
-	where[what] = fmt.Sprintf("%s:%d", s.Name, at.line)
+	where[what] = fmt.Sprintf("%s:%d", s.Name, source.Start(n).Line)
 }
 
 // Authority says what an identity may do beside its own business, by the

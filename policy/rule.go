@@ -5,9 +5,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/goccy/go-yaml/ast"
-
 	"github.com/writhq/writ"
+	"github.com/writhq/writ/policy/internal/condition"
+	"github.com/writhq/writ/policy/internal/source"
 )
 
 // A rule is a guardrail or a route.
@@ -15,9 +15,9 @@ type rule struct {
 	name, file string
 	line       int
 	route      bool
-	when       *condition // nil: always
-	conflicts  []string   // of a guardrail, which is then about these entitlements only
-	deny       string     // of a guardrail
+	when       *condition.Condition // nil: always
+	conflicts  []string             // of a guardrail, which is then about these entitlements only
+	deny       string               // of a guardrail
 	maxFor     writ.Duration
 	demands    []demand
 	ticket     bool   // one is required
@@ -29,39 +29,39 @@ type rule struct {
 	stages                []stage
 }
 
-func (s *source) guardrail(n ast.Node) *rule {
+func (s reader) guardrail(n source.Node) *rule {
 	var form guardrailForm
-	if !s.decode(n, &form) {
+	if !s.Decode(n, &form) {
 		return nil
 	}
 	r := s.rule(n, form.Name, form.When, "guardrail")
-	r.deny = form.Deny.value
+	r.deny = form.Deny.Value
 	s.require(r, form.MaxFor, form.Require)
 	asks, denies, parts := len(r.demands) > 0, strings.TrimSpace(r.deny) != "", len(form.Conflicts) > 0
 	if parts {
 		s.conflicts(r, form.Conflicts)
 	}
 	if len(r.deny) > 500 {
-		s.fail(start(form.Deny.at), "deny has %d bytes; say it in 500: it stands in every verdict", len(r.deny))
+		s.Fail(form.Deny.At, "deny has %d bytes; say it in 500: it stands in every verdict", len(r.deny))
 	}
 	if asks == denies && !parts || parts && (asks || denies) {
-		s.fail(start(n), "guardrail %s: say exactly one of deny, conflicts, or what is required (require, maxFor)", r.name)
+		s.Fail(n, "guardrail %s: say exactly one of deny, conflicts, or what is required (require, maxFor)", r.name)
 	}
 	r.good = r.String() + " is met: " + r.words()
 	return r
 }
 
-func (s *source) route(n ast.Node) *rule {
+func (s reader) route(n source.Node) *rule {
 	var form routeForm
-	if !s.decode(n, &form) {
+	if !s.Decode(n, &form) {
 		return nil
 	}
 	r := s.rule(n, form.Name, form.When, "route")
 	r.route = true
-	if !form.When.set() {
-		s.fail(start(n), "route %s: when is missing; a route for everything says when: 'true'", r.name)
+	if !form.When.Set() {
+		s.Fail(n, "route %s: when is missing; a route for everything says when: 'true'", r.name)
 	}
-	r.decideIn, r.startWithin = s.duration(form.DecideIn), s.duration(form.StartWithin)
+	r.decideIn, r.startWithin = s.Duration(form.DecideIn), s.Duration(form.StartWithin)
 	s.require(r, form.MaxFor, form.Require)
 	if r.startWithin > 0 {
 		r.demands = append(r.demands, startWithin(r.startWithin))
@@ -72,8 +72,8 @@ func (s *source) route(n ast.Node) *rule {
 	for _, st := range form.Stages {
 		r.stages = append(r.stages, s.stage(r, st))
 	}
-	if automatic := s.flag(form.Automatic); automatic == (len(r.stages) > 0) {
-		s.fail(start(n), "route %s: either stages say who approves, or automatic: true says that nobody is asked", r.name)
+	if automatic := s.Flag(form.Automatic); automatic == (len(r.stages) > 0) {
+		s.Fail(n, "route %s: either stages say who approves, or automatic: true says that nobody is asked", r.name)
 	}
 	r.good = r.String() + " decides, and asks "
 	for i, st := range r.stages {
@@ -88,6 +88,17 @@ func (s *source) route(n ast.Node) *rule {
 	return r
 }
 
+// holds reports whether the rule applies.
+func (r *rule) holds(f *facts) (bool, error) {
+	switch {
+	case len(r.conflicts) > 0 && !slices.Contains(r.conflicts, f.Terms.Entitlement.Name):
+		return false, nil
+	case r.when == nil:
+		return true, nil
+	}
+	return r.when.Holds(&f.Facts)
+}
+
 // words are what the rule requires.
 func (r *rule) words() string {
 	var out []string
@@ -97,38 +108,46 @@ func (r *rule) words() string {
 	return strings.Join(out, ", ")
 }
 
-func (s *source) rule(n ast.Node, name, when text, kind string) *rule {
-	r := &rule{name: s.word(name, n, kind), file: s.Name, line: start(n).line}
-	if when.set() {
+func (s reader) rule(n source.Node, name, when source.Text, kind string) *rule {
+	r := &rule{name: s.Word(name, n, kind), file: s.Name, line: source.Start(n).Line}
+	if when.Set() {
 		r.when = s.condition(when)
 	}
 	return r
 }
 
+func (s reader) condition(t source.Text) *condition.Condition {
+	c, problems := condition.Compile(t.Value)
+	for _, p := range problems {
+		s.FailIn(t, p.Offset, p.Text)
+	}
+	return c
+}
+
 // require reads what a rule asks for.
-func (s *source) require(r *rule, maxFor text, n ast.Node) {
+func (s reader) require(r *rule, maxFor source.Text, n source.Node) {
 	var form requireForm
-	if n != nil && !s.decode(n, &form) {
+	if n != nil && !s.Decode(n, &form) {
 		return
 	}
-	r.ticket = form.Ticket.set()
-	r.maxFor = shorter(s.duration(maxFor), s.duration(form.MaxFor))
+	r.ticket = form.Ticket.Set()
+	r.maxFor = shorter(s.Duration(maxFor), s.Duration(form.MaxFor))
 	if r.maxFor > 0 {
 		r.demands = append(r.demands, atMost(r.maxFor))
 	}
-	if form.Justification.set() {
-		r.demands = append(r.demands, justification(s.number(form.Justification, 0)))
+	if form.Justification.Set() {
+		r.demands = append(r.demands, justification(s.Number(form.Justification, 0)))
 	}
-	if form.Ticket.set() {
-		r.demands = append(r.demands, ticket(form.Ticket.value, s.pattern(form.Ticket)))
+	if form.Ticket.Set() {
+		r.demands = append(r.demands, ticket(form.Ticket.Value, s.Pattern(form.Ticket)))
 	}
 	for _, kind := range form.Ends {
-		r.demands = append(r.demands, endOf(s.word(kind, kind.at, "kind of end condition")))
+		r.demands = append(r.demands, endOf(s.Word(kind, kind.At, "kind of end condition")))
 	}
 	for _, name := range slices.Sorted(maps.Keys(form.Scope)) {
-		r.demands = append(r.demands, scope(name, form.Scope[name].value, s.pattern(form.Scope[name])))
+		r.demands = append(r.demands, scope(name, form.Scope[name].Value, s.Pattern(form.Scope[name])))
 	}
-	if s.flag(form.Sealed) {
+	if s.Flag(form.Sealed) {
 		r.demands = append(r.demands, sealed())
 	}
 }
@@ -144,23 +163,23 @@ const ticketMark = "${ticket}"
 
 // end reads an end condition that a route adds. ticketMark stands for the
 // ticket in it, so there has to be one.
-func (s *source) end(r *rule, t text) {
-	plain := strings.ReplaceAll(t.value, ticketMark, "x")
+func (s reader) end(r *rule, t source.Text) {
+	plain := strings.ReplaceAll(t.Value, ticketMark, "x")
 	kind, name, ok := strings.Cut(plain, "/")
 	switch {
 	case !ok || kind == "" || name == "" || strings.Contains(plain, "${"):
-		s.fail(start(t.at), "%q: write an end condition as kind/name; only %s is filled in", t.value, ticketMark)
-	case plain != t.value && !r.ticket:
-		s.fail(start(t.at), "%s is filled in from the ticket; require one with require: {ticket: PATTERN}", ticketMark)
+		s.Fail(t.At, "%q: write an end condition as kind/name; only %s is filled in", t.Value, ticketMark)
+	case plain != t.Value && !r.ticket:
+		s.Fail(t.At, "%s is filled in from the ticket; require one with require: {ticket: PATTERN}", ticketMark)
 	}
-	r.ends = append(r.ends, t.value)
+	r.ends = append(r.ends, t.Value)
 }
 
-func (s *source) conflicts(r *rule, list []text) {
-	names := values(list)
+func (s reader) conflicts(r *rule, list []source.Text) {
+	names := source.Values(list)
 	if slices.Sort(names); len(slices.Compact(names)) < 2 {
-		s.fail(start(list[0].at), "guardrail %s: conflicts names at least two entitlements that nobody may hold together", r.name)
+		s.Fail(list[0].At, "guardrail %s: conflicts names at least two entitlements that nobody may hold together", r.name)
 	}
-	r.conflicts = values(list)
+	r.conflicts = source.Values(list)
 	r.demands = append(r.demands, parted(r.conflicts))
 }

@@ -5,9 +5,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/goccy/go-yaml/ast"
-
 	"github.com/writhq/writ"
+	"github.com/writhq/writ/policy/internal/source"
 )
 
 // A stage asks a number of people out of those that its entries name.
@@ -35,17 +34,17 @@ type found struct {
 // verdict, which has to fit a ledger entry.
 const maxPeople = 100
 
-func (s *source) stage(r *rule, n ast.Node) stage {
+func (s reader) stage(r *rule, n source.Node) stage {
 	var form stageForm
-	if !s.decode(n, &form) {
+	if !s.Decode(n, &form) {
 		return stage{}
 	}
-	st := stage{name: s.word(form.Name, n, "stage"), quorum: s.number(form.Quorum, 1)}
+	st := stage{name: s.Word(form.Name, n, "stage"), quorum: s.Number(form.Quorum, 1)}
 	if slices.ContainsFunc(r.stages, func(o stage) bool { return o.name == st.name }) {
-		s.fail(start(n), "route %s has two stages %s; name them apart", r.name, st.name)
+		s.Fail(n, "route %s has two stages %s; name them apart", r.name, st.name)
 	}
 	if len(form.Approvers) == 0 {
-		s.fail(start(n), "stage %s names no approvers", st.name)
+		s.Fail(n, "stage %s names no approvers", st.name)
 	}
 	for _, entry := range form.Approvers {
 		st.approvers = append(st.approvers, s.approvers(entry))
@@ -53,32 +52,32 @@ func (s *source) stage(r *rule, n ast.Node) stage {
 	return st
 }
 
-func (s *source) approvers(n ast.Node) (a approvers) {
+func (s reader) approvers(n source.Node) (a approvers) {
 	var form approverForm
-	if !s.decode(n, &form) {
+	if !s.Decode(n, &form) {
 		return a
 	}
 	set := 0
-	for _, t := range []text{form.ManagerOf, form.OwnerOf, form.Group, form.Identity} {
-		if t.set() {
+	for _, t := range []source.Text{form.ManagerOf, form.OwnerOf, form.Group, form.Identity} {
+		if t.Set() {
 			set++
-			a.of = t.value
+			a.of = t.Value
 		}
 	}
 	switch ref := writ.Ref(a.of); {
-	case form.ManagerOf.set() && (a.of == "requester" || a.of == "subject"):
+	case form.ManagerOf.Set() && (a.of == "requester" || a.of == "subject"):
 		a.find = managers
-	case form.OwnerOf.set() && a.of == "subject":
+	case form.OwnerOf.Set() && a.of == "subject":
 		a.find, a.own = ownersOfSubject, true
-	case form.OwnerOf.set() && a.of == "entitlement":
+	case form.OwnerOf.Set() && a.of == "entitlement":
 		a.find = ownersOfEntitlement
-	case form.Group.set() && wordForm.MatchString(a.of):
+	case form.Group.Set() && source.IsWord(a.of):
 		a.find = members
-	case form.Identity.set() && ref.Kind() == writ.Human && ref != writ.Human:
+	case form.Identity.Set() && ref.Kind() == writ.Human && ref != writ.Human:
 		a.find = named
 	}
 	if set != 1 || a.find == nil {
-		s.fail(start(n), "write one of: manager-of: requester, manager-of: subject, owner-of: subject, owner-of: entitlement, group: NAME, identity: human/NAME")
+		s.Fail(n, "write one of: manager-of: requester, manager-of: subject, owner-of: subject, owner-of: entitlement, group: NAME, identity: human/NAME")
 	}
 	return a
 }
@@ -86,11 +85,11 @@ func (s *source) approvers(n ast.Node) (a approvers) {
 // managers finds the manager of a person, or of whoever answers for the
 // identity if that is no person.
 func managers(f *facts, of string) found {
-	who := f.requester
+	who := f.Requester
 	if of == "subject" {
-		who = f.subject
+		who = f.Subject
 	}
-	for _, h := range f.dir.Accountable(who) {
+	for _, h := range f.Directory.Accountable(who) {
 		if h.Manager == "" {
 			return found{none: h.Name + " has no manager; set manager in the identity document"}
 		}
@@ -100,22 +99,22 @@ func managers(f *facts, of string) found {
 }
 
 func ownersOfSubject(f *facts, _ string) found {
-	out := found{as: "owner of " + f.subject.Name, none: "nobody active answers for " + f.subject.Name}
-	for _, h := range f.dir.Accountable(f.subject) {
+	out := found{as: "owner of " + f.Subject.Name, none: "nobody active answers for " + f.Subject.Name}
+	for _, h := range f.Directory.Accountable(f.Subject) {
 		out.refs = append(out.refs, h.Ref())
 	}
 	return out
 }
 
 func ownersOfEntitlement(f *facts, _ string) found {
-	what, owners := f.ent.Name, f.ent.Owners
+	what, owners := f.Entitlement.Name, f.Entitlement.Owners
 	if len(owners) == 0 {
-		what, owners = f.target.Name, f.target.Owners
+		what, owners = f.Target.Name, f.Target.Owners
 	}
 	out := found{as: "owner of " + what, none: what + " has no owners; set owners in its document"}
 	for _, ref := range owners {
 		if ref.IsGroup() {
-			out.refs = append(out.refs, f.dir.Groups[ref].Members...)
+			out.refs = append(out.refs, f.Directory.Groups[ref].Members...)
 		} else {
 			out.refs = append(out.refs, ref)
 		}
@@ -124,7 +123,7 @@ func ownersOfEntitlement(f *facts, _ string) found {
 }
 
 func members(f *facts, of string) found {
-	return found{f.dir.Groups[writ.GroupRef(of)].Members, "group " + of, "group " + of + " has no members"}
+	return found{f.Directory.Groups[writ.GroupRef(of)].Members, "group " + of, "group " + of + " has no members"}
 }
 
 func named(_ *facts, of string) found {
@@ -169,7 +168,7 @@ func (c *cast) add(i writ.Identity, as string) {
 
 // may returns who it is, or why they may not approve this request.
 func (f *facts) may(ref writ.Ref, own bool) (who writ.Identity, why string) {
-	who, ok := f.dir.Identities[ref]
+	who, ok := f.Directory.Identities[ref]
 	switch {
 	case !ok:
 		return who, "there is no " + string(ref)
@@ -180,7 +179,7 @@ func (f *facts) may(ref writ.Ref, own bool) (who writ.Identity, why string) {
 	}
 	t := f.Terms
 	t.Request = "this request"
-	if err := f.dir.Independent(who.Party(), t, own); err != nil {
+	if err := f.Directory.Independent(who.Party(), t, own); err != nil {
 		return who, err.Error()
 	}
 	return who, ""

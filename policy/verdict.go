@@ -37,7 +37,7 @@ func (p *Policy) denied(text string) writ.Verdict {
 func (p *Policy) broken() string {
 	var first *Error
 	if errors.As(p.err, &first) {
-		return "the policy does not compile, so nothing is allowed: " + first.brief()
+		return "the policy does not compile, so nothing is allowed: " + first.Brief()
 	}
 	return p.err.Error()
 }
@@ -84,11 +84,7 @@ func (p *Policy) judge(q Query, trace *Explanation) (v writ.Verdict) {
 // applies asks a rule's condition. One that fails denies.
 func (t *trial) applies(r *rule) Outcome {
 	t.rule = r
-	var hit bool
-	var err error
-	if len(r.conflicts) == 0 || slices.Contains(r.conflicts, t.Terms.Entitlement.Name) {
-		hit, err = r.when.holds(t.facts)
-	}
+	hit, err := r.holds(t.facts)
 	outcome := NotApplies
 	switch {
 	case err != nil:
@@ -109,7 +105,9 @@ func (t *trial) choose(routes []*rule) *rule {
 		if outcome == NotApplies {
 			continue
 		}
-		t.trace.skipped(routes[i+1:])
+		for _, later := range routes[i+1:] {
+			t.trace.found(later, Skipped, t.facts)
+		}
 		if outcome == Fails {
 			return nil
 		}

@@ -1,4 +1,7 @@
-package policy
+// Package condition evaluates the conditions of a policy: expressions of CEL
+// over the facts of a request. They are typed, and what they can cost is
+// bounded, when they are compiled and when they run.
+package condition
 
 import (
 	"errors"
@@ -7,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 	"unicode/utf8"
 
 	"cel.dev/cel-go/cel"
@@ -22,43 +24,9 @@ import (
 	"github.com/writhq/writ"
 )
 
-// What a condition may look at. The name of a field is its Go name with a
-// small first letter; docs/reference/policy.md lists them.
-type (
-	identityFact struct {
-		Name, Kind, Title, Purpose, Environment, State string
-		Owner, Deputy, Manager                         string
-		Labels                                         map[string]string
-		Groups                                         []string
-	}
-	entitlementFact struct {
-		Name, Title, Target, Credential string
-		Labels                          map[string]string
-		Owners                          []string
-		MaxFor                          time.Duration
-	}
-	targetFact struct {
-		Name, Title, Connector, Environment string
-		Owners                              []string
-	}
-	requestFact struct {
-		For               time.Duration
-		StartAt           time.Time
-		Ticket            string
-		Scope             map[string]string
-		Ends              []string
-		Justified, Sealed bool
-	}
-	liveFact struct {
-		Entitlement, Target, Environment, Status string
-	}
-)
-
 // budget bounds a condition: what it could cost at most, which is refused at
 // load, and what it may cost when it runs. A unit takes around 50 ns.
 const budget = 100_000
-
-var variables = [...]string{"requester", "subject", "entitlement", "target", "request", "live", "now"}
 
 // language is CEL with the variables above. Everything in it is a function of
 // its arguments, ends, and takes time and memory that its cost bounds.
@@ -92,45 +60,50 @@ var language = sync.OnceValues(func() (*cel.Env, error) {
 	)
 })
 
-// A condition is a CEL expression that is true or false.
-type condition struct {
-	text    string
+// A Condition is a CEL expression that is true or false. It never changes and
+// may be used from several goroutines at once.
+type Condition struct {
 	ast     *cel.Ast
 	program cel.Program
 }
 
-// condition compiles an expression, and shows what is wrong with it where it
-// stands in the file.
-func (s *source) condition(t text) *condition {
+// A Problem is why an expression does not compile.
+type Problem struct {
+	Offset int // of the character where it stands
+	Text   string
+}
+
+// Compile reads an expression.
+func Compile(text string) (*Condition, []Problem) {
 	env, err := language()
 	if err != nil {
-		s.fail(start(t.at), "%v", err)
-		return nil
+		return nil, []Problem{{0, err.Error()}}
 	}
-	checked, issues := env.Compile(t.value)
+	checked, issues := env.Compile(text)
 	if issues.Err() != nil {
-		for _, e := range issues.Errors()[:min(len(issues.Errors()), 5)] {
-			at := offset(t.value, e.Location.Line(), e.Location.Column())
-			call := strings.HasPrefix(string([]rune(t.value)[at:]), "(")
-			s.fail(s.within(t, at), "%s", plainer(e.Message, call))
-		}
-		return nil
+		return nil, problems(text, issues)
 	}
 	if got := checked.OutputType(); !got.IsExactType(cel.BoolType) {
-		s.fail(start(t.at), "this is of type %s; a condition is true or false: compare it with something", got)
-		return nil
+		return nil, []Problem{{0, fmt.Sprintf("this is of type %s; a condition is true or false: compare it with something", got)}}
 	}
 	most, err := env.EstimateCost(checked, sizes{})
 	if err == nil && most.Max > budget {
-		s.fail(start(t.at), "this could take more than the %d steps that are allowed; nest no loops and do not grow texts", budget)
-		return nil
+		return nil, []Problem{{0, fmt.Sprintf("this could take more than the %d steps that are allowed; nest no loops and do not grow texts", budget)}}
 	}
 	program, errProgram := env.Program(checked, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(budget))
-	if err = errors.Join(err, errProgram); err != nil {
-		s.fail(start(t.at), "%v", err)
-		return nil
+	if err := errors.Join(err, errProgram); err != nil {
+		return nil, []Problem{{0, err.Error()}}
 	}
-	return &condition{t.value, checked, program}
+	return &Condition{checked, program}, nil
+}
+
+func problems(text string, issues *cel.Issues) (out []Problem) {
+	for _, e := range issues.Errors()[:min(len(issues.Errors()), 5)] {
+		at := offset(text, e.Location.Line(), e.Location.Column())
+		call := strings.HasPrefix(string([]rune(text)[at:]), "(")
+		out = append(out, Problem{at, plainer(e.Message, call)})
+	}
+	return out
 }
 
 // offset returns how many characters stand before a CEL location, whose line
@@ -186,14 +159,11 @@ func (sizes) EstimateSize(n cost.AstNode) *cost.SizeEstimate {
 	return &most
 }
 
-// holds evaluates the condition. Whatever is not exactly true or false is an error.
-func (c *condition) holds(f *facts) (bool, error) {
-	if c == nil {
-		return true, nil
-	}
+// Holds evaluates the condition. Whatever is not exactly true or false is an error.
+func (c *Condition) Holds(f *Facts) (bool, error) {
 	out, _, err := c.program.Eval(f)
 	if err != nil {
-		return false, c.explain(err)
+		return false, reword(err)
 	}
 	is, ok := out.(types.Bool)
 	if !ok {
@@ -202,29 +172,29 @@ func (c *condition) holds(f *facts) (bool, error) {
 	return bool(is), nil
 }
 
-func (c *condition) explain(err error) error {
-	text := err.Error()
-	switch key, missing := strings.CutPrefix(text, "no such key: "); {
+func reword(err error) error {
+	key, missing := strings.CutPrefix(err.Error(), "no such key: ")
+	switch {
 	case missing:
 		return fmt.Errorf("there is no key %q; set it, or write [?%q].orValue(\"\") where it may be missing", key, key)
-	case strings.Contains(text, "cost limit exceeded"):
+	case strings.Contains(err.Error(), "cost limit exceeded"):
 		return errors.New("it takes too many steps and was stopped")
 	}
 	return err
 }
 
-// seen lists what the condition looked at and what it found there, for an
+// Seen lists what the condition looks at and what it finds there, for an
 // explanation: `subject.environment is "staging"`.
-func (c *condition) seen(f *facts) (out []string) {
+func (c *Condition) Seen(f *Facts) (out []string) {
 	env, err := language()
-	if c == nil || err != nil {
+	if err != nil {
 		return nil
 	}
 	program, err := env.Program(c.ast, cel.EvalOptions(cel.OptTrackState), cel.CostLimit(budget))
 	if err != nil {
 		return nil
 	}
-	_, details, _ := program.Eval(f) // an error is in the verdict already
+	_, details, _ := program.Eval(f) // an error is the verdict's to tell
 	rep := c.ast.NativeRep()
 	for _, e := range ast.MatchDescendants(ast.NavigateAST(rep), outermost) {
 		value, known := details.State().Value(e.ID())
@@ -270,13 +240,12 @@ func show(name string, value ref.Val) (string, bool) {
 		return "", false
 	case types.Duration:
 		return name + " is " + writ.Of(v.Duration).String(), true
-	case traits.Lister:
-		if name == "live" {
-			return fmt.Sprintf("%s in live", count(int(v.Size().(types.Int)), "request")), true
-		}
 	}
-	if _, whole := value.Value().(*identityFact); whole {
+	if value.Type().HasTrait(traits.FieldTesterType) { // a whole document
 		return "", false
+	}
+	if name == "live" {
+		name, value = "live.size()", value.(traits.Sizer).Size()
 	}
 	text := []rune(types.Format(value))
 	if len(text) > 100 {
