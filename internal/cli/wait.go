@@ -18,47 +18,42 @@ const Poll = 50 * time.Second
 // that it has come far enough. It outlasts a server that is down for a while.
 // Of what happened so far it tells what comes after the first told events.
 func (s *Session) Follow(ctx context.Context, c *client.Client, id writ.ID, told int, done func(writ.Request) bool) (d client.Dossier, err error) {
-	stage, down := "", false
-	for pause := time.Second; ; {
-		next, err := c.Wait(ctx, id, d.Seq, Poll)
-		if ctx.Err() != nil {
+	var down time.Duration // how long to leave a server alone that does not answer
+	for {
+		next, err := c.Show(ctx, id)
+		if err == nil {
+			s.tell(next, told, d.Request)
+			if d, told, down = next, next.Seq, 0; done(d.Request) {
+				return d, nil
+			}
+			_, err = c.Wait(ctx, id, d.Seq, Poll)
+		}
+		switch {
+		case ctx.Err() != nil:
 			return d, Stopped(ctx)
-		}
-		if errors.Is(err, writ.Unavailable) {
-			if !down {
-				s.Err.Say("%s: %v; trying again", id, err)
-			}
-			down = true
-			if !Sleep(ctx, pause) {
-				return d, Stopped(ctx)
-			}
-			pause = min(2*pause, 30*time.Second)
+		case err == nil:
 			continue
-		}
-		if err != nil {
+		case !errors.Is(err, writ.Unavailable):
 			return d, err
+		case down == 0:
+			s.Err.Say("%s: %v; trying again", id, err)
 		}
-		d, down, pause = next, false, time.Second
-		told = s.tell(d, told)
-		if now := view.Waiting(d.Request); d.Status == writ.StatusPending && now != stage {
-			s.Err.Say("%s: %s; lapses %s", id, now, s.Err.When(d.LapseAt))
-			stage = now
-		}
-		if done(d.Request) {
-			return d, nil
-		}
+		down = min(max(2*down, time.Second), 30*time.Second)
+		Sleep(ctx, down)
 	}
 }
 
-// tell says what happened after the first told events.
-func (s *Session) tell(d client.Dossier, told int) int {
+// tell says what happened after the first told events, and for whom the request
+// waits if that is news.
+func (s *Session) tell(d client.Dossier, told int, before writ.Request) {
 	for _, e := range d.Events {
 		if e.Seq > told {
 			s.Err.Say("%s: %s", d.ID, view.Event(e))
-			told = e.Seq
 		}
 	}
-	return told
+	if d.Status == writ.StatusPending && view.Waiting(d.Request) != view.Waiting(before) {
+		s.Err.Say("%s: %s; lapses %s", d.ID, view.Waiting(d.Request), s.Err.When(d.LapseAt))
+	}
 }
 
 // Sleep reports whether it slept for d, rather than until ctx ended.

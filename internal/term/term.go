@@ -9,7 +9,7 @@
 //     shows control characters and direction overrides instead of obeying them.
 //   - What can be approved is shown whole: no leaf is left out, no id is cut.
 //   - A moment is relative, with the exact one in UTC beside it.
-//   - Lines fit the terminal, or 80 columns. Colour helps but never carries
+//   - Lines fit the terminal. Colour helps but never carries
 //     meaning; there is none outside a terminal or with NO_COLOR.
 //   - No progress bars, no pictures, no praise.
 package term
@@ -29,24 +29,25 @@ import (
 // from.
 type Screen struct {
 	W     io.Writer
-	Width int
+	Width int // of a line
 	Color bool
 	TTY   bool // a person sits there
 	Now   func() time.Time
 }
 
-const defaultWidth, leastWidth, mostWidth = 80, 40, 120
+// What is no terminal has lines as long as they are: they are searched, not read.
+const defaultWidth, leastWidth, mostWidth, endless = 80, 40, 120, 1 << 20
 
 // New returns the screen behind a file, and what it can show.
 func New(f *os.File) *Screen {
-	s := &Screen{W: f, Width: defaultWidth, Now: time.Now}
+	s := &Screen{W: f, Width: endless, Now: time.Now}
 	if !IsTerminal(f) {
 		return s
 	}
 	if w, _, err := term.GetSize(f.Fd()); err == nil && w > 0 {
 		s.Width = min(max(w, leastWidth), mostWidth)
 	}
-	s.TTY = true
+	s.TTY, s.Width = true, defaultWidth
 	kind := os.Getenv("TERM")
 	s.Color = os.Getenv("NO_COLOR") == "" && kind != "" && kind != "dumb"
 	return s

@@ -149,14 +149,14 @@ func FuzzLeaves(f *testing.F) {
 func TestWhen(t *testing.T) {
 	s, _ := screen(80, false)
 	for d, want := range map[time.Duration]string{
-		0:                               "now (2026-11-23 12:00:00Z)",
-		5 * time.Second:                 "in 5s (2026-11-23 12:00:05Z)",
-		-90 * time.Second:               "1m 30s ago (2026-11-23 11:58:30Z)",
-		25 * time.Minute:                "in 25m (2026-11-23 12:25:00Z)",
-		3*time.Hour + 12*time.Minute:    "in 3h 12m (2026-11-23 15:12:00Z)",
-		24 * time.Hour:                  "in 1d (2026-11-24 12:00:00Z)",
-		-50 * time.Hour:                 "2d 2h ago (2026-11-21 10:00:00Z)",
-		90*24*time.Hour + 5*time.Minute: "in 90d (2027-02-21 12:05:00Z)",
+		0:                               "now (2026-11-23T12:00:00Z)",
+		5 * time.Second:                 "in 5s (2026-11-23T12:00:05Z)",
+		-90 * time.Second:               "1m 30s ago (2026-11-23T11:58:30Z)",
+		25 * time.Minute:                "in 25m (2026-11-23T12:25:00Z)",
+		3*time.Hour + 12*time.Minute:    "in 3h 12m (2026-11-23T15:12:00Z)",
+		24 * time.Hour:                  "in 1d (2026-11-24T12:00:00Z)",
+		-50 * time.Hour:                 "2d 2h ago (2026-11-21T10:00:00Z)",
+		90*24*time.Hour + 5*time.Minute: "in 90d (2027-02-21T12:05:00Z)",
 	} {
 		if got := s.When(noon.Add(d)); got != want {
 			t.Errorf("%s: got %q, want %q", d, got, want)

@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// When returns a moment for people: "in 3h 12m (2026-11-23 21:00:05Z)". It is
+// When returns a moment for people: "in 3h 12m (2026-11-23T21:00:05Z)". It is
 // empty for no moment.
 func (s *Screen) When(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
-	exact := t.UTC().Format("2006-01-02 15:04:05Z")
+	exact := t.UTC().Format(time.RFC3339)
 	switch d := t.Sub(s.Now()).Round(time.Second); {
 	case d > 0:
 		return "in " + Span(d) + " (" + exact + ")"

@@ -2,6 +2,7 @@ package view
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 
 	"github.com/writhq/writ"
@@ -21,7 +22,7 @@ func Documents(s *term.Screen, docs []json.RawMessage) error {
 			return err
 		}
 		if len(docs) > 1 {
-			s.Say("%s %v  %s", d.Kind, s.Bold(d.Name), d.Title)
+			s.Say("%s %v  %s", fmt.Sprintf("%-11s", d.Kind), s.Bold(d.Name), d.Title)
 			continue
 		}
 		if d.Kind == "policy" {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/writhq/writ"
 	"github.com/writhq/writ/client"
@@ -27,7 +28,7 @@ func Dossier(s *term.Screen, d client.Dossier, terms json.RawMessage) error {
 	access(s, d.Request)
 	s.Say("\n%v", s.Bold("Life"))
 	for _, e := range d.Events {
-		s.Rows(2, term.Row{Label: e.At.UTC().Format("2006-01-02 15:04:05Z"), Value: Event(e)})
+		s.Rows(2, term.Row{Label: e.At.UTC().Format(time.RFC3339), Value: Event(e)})
 	}
 	return nil
 }
@@ -69,7 +70,11 @@ func Verdict(s *term.Screen, v writ.Verdict) {
 		if r.Deny {
 			mark = s.Bad("no")
 		}
-		s.Say("  %v  %s: %s", mark, r.Rule, r.Text)
+		text := r.Text
+		if !strings.Contains(text, r.Rule) {
+			text = r.Rule + ": " + text
+		}
+		s.Say("  %v  %s", mark, text)
 	}
 }
 
@@ -121,9 +126,8 @@ func Event(e client.Event) string {
 		Stage, Cause, Detail, Problem, Policy, Found string
 		Attempt                                      int
 	}
-	data, err := json.Marshal(e.Body)
-	if err != nil || json.Unmarshal(data, &b) != nil {
-		return text
+	if json.Unmarshal(e.Body, &b) != nil {
+		return text // of a kind that this program does not know
 	}
 	if b.Stage != "" {
 		text += ", stage " + b.Stage
