@@ -7,10 +7,11 @@
 //
 // # What holds
 //
-// A verdict is a function of the query: no I/O, no clock, no randomness, and
-// the same bytes for the same query. It fails closed: a text that does not
-// compile, a condition that fails, costs too much or is not defined, a document
-// that is gone, a stage without enough people, all deny and name the rule.
+// A verdict is a function of the query: no I/O, no clock, and the same bytes
+// for the same query, unless a condition takes the keys of a map by their
+// place. It fails closed: a text that does not compile, a condition that
+// fails, costs too much or is not defined, a document that is gone, a stage
+// without enough people, all deny and name the rule.
 //
 // The same rules are asked when a request is submitted, approved, granted and
 // looked at again. What only matters while it is being asked for is whether
