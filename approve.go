@@ -44,7 +44,7 @@ func (c Approve) decide(r Request, f Facts) ([]Body, error) {
 	}
 	stage, ok := r.Open(v)
 	if !ok {
-		return nil, Errorf(Conflict, "%s has every approval it needs", r.ID)
+		return nil, Errorf(Conflict, "%s has every approval it needs; it is authorized as soon as it is looked at again", r.ID)
 	}
 	if old, voted := r.voted(f.Directory, f.Actor); voted && old.Stage == stage.Name {
 		return nil, nil // said already: no new fact
