@@ -2,6 +2,8 @@ package store
 
 import (
 	"errors"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -79,6 +81,76 @@ func TestDeliveryIsTakenOnce(t *testing.T) {
 		}
 		if err := db.PutDelivery(t.Context(), d); !errors.Is(err, writ.Conflict) {
 			t.Errorf("a credential after the end: %v", err)
+		}
+	})
+}
+
+// T11: two workers never do one task.
+func TestFiftyWorkersDoEachTaskOnce(t *testing.T) {
+	each(t, func(t *testing.T, dsn string) {
+		db := openWorld(t, dsn)
+		const n = 200
+		var setup sync.WaitGroup
+		for i := range n {
+			setup.Go(func() { authorized(t, db, i) })
+		}
+		setup.Wait()
+		var mu sync.Mutex
+		grants := map[writ.ID]int{}
+		var workers sync.WaitGroup
+		for range 50 {
+			workers.Go(func() {
+				for {
+					jobs, err := db.Claim(t.Context(), 3, time.Minute)
+					if err != nil {
+						t.Error(err)
+					}
+					if len(jobs) == 0 || err != nil {
+						return
+					}
+					for _, j := range jobs {
+						mu.Lock()
+						grants[j.ID]++
+						mu.Unlock()
+						must(t, db, granting(j.ID), granted(j.ID))
+					}
+				}
+			})
+		}
+		workers.Wait()
+		if len(grants) != n {
+			t.Errorf("%d tasks were done, want %d", len(grants), n)
+		}
+		for id, times := range grants {
+			if times != 1 {
+				t.Errorf("%s was granted %d times", id, times)
+			}
+		}
+	})
+}
+
+func TestClaimTakesTheLongestDueFirst(t *testing.T) {
+	each(t, func(t *testing.T, dsn string) {
+		db := openWorld(t, dsn)
+		var want []writ.ID
+		for n := range 5 {
+			want = append(want, authorized(t, db, n).ID)
+		}
+		for i, id := range want { // starts are in whole seconds, so set them apart
+			if _, err := sideways(t, db).Exec("UPDATE requests SET due = $1 WHERE id = $2", 1000-i, string(id)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		tampered(t)
+		slices.Reverse(want)
+		jobs, err := db.Claim(t.Context(), 3, time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, j := range jobs {
+			if j.ID != want[i] {
+				t.Errorf("job %d is %s, want %s", i, j.ID, want[i])
+			}
 		}
 	})
 }

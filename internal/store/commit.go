@@ -24,7 +24,7 @@ type writer struct {
 func (w *writer) start(ctx context.Context) error {
 	b, err := w.begin(ctx)
 	if err == nil && b.head.checkpoint == "" {
-		err = b.advance() // the empty log has a checkpoint, too
+		b.wrote, err = true, b.advance() // the empty log has a checkpoint, too
 	}
 	if err == nil {
 		err = b.commit()
@@ -37,9 +37,7 @@ func (w *writer) run() {
 	for first := range w.db.queue {
 		w.serve(w.gather(first))
 	}
-	if err := w.drop(); err != nil {
-		w.db.Logger.Warn("store: the connection did not close cleanly", "err", err)
-	}
+	w.drop()
 }
 
 // gather takes what waits. Those who were answered together tend to come back
@@ -120,7 +118,8 @@ func (w *writer) transact(works []*work) error {
 		if ctx.Err() != nil {
 			err = writ.Errorf(writ.Unavailable, "the database did not answer within %s; whether the change is on record is not known: look before asking again", patience)
 		}
-		return database.Explain(errors.Join(err, w.drop()))
+		w.drop()
+		return database.Explain(err)
 	}
 	b.publish(works)
 	for i, one := range works {
@@ -145,7 +144,7 @@ func (w *writer) attempt(ctx context.Context, works []*work) (*batch, []error, e
 func (w *writer) begin(ctx context.Context) (*batch, error) {
 	h, err := w.lock(ctx)
 	if err != nil && w.conn != nil { // it may just have been closed while nobody used it
-		_ = w.drop()
+		w.drop()
 		h, err = w.lock(ctx)
 	}
 	if err != nil {
@@ -183,11 +182,9 @@ func (w *writer) lock(ctx context.Context) (h head, err error) {
 
 // drop forgets the connection, with the transaction that may be open on it,
 // and all that was remembered: after a failure only the database knows.
-func (w *writer) drop() (err error) {
-	w.state = nil
+func (w *writer) drop() {
 	if w.conn != nil {
-		err = w.conn.Close()
+		w.conn.Close()
 	}
-	w.conn = nil
-	return err
+	w.conn, w.state = nil, nil
 }

@@ -87,7 +87,8 @@ func (db *DB) start(ctx context.Context) error {
 	}
 	w := &writer{db: db}
 	if err := w.start(ctx); err != nil {
-		return errors.Join(err, w.drop())
+		w.drop()
+		return err
 	}
 	ctx, db.stop = context.WithCancel(context.Background())
 	db.running.Go(w.run)

@@ -74,16 +74,16 @@ func (c *Conn) Commit(ctx context.Context) error {
 	return nil
 }
 
-// Close gives up the transaction that may be open, and the connection: another
-// one is made for the next Conn.
-func (c *Conn) Close() error {
+// Close gives up the transaction that may be open, and the connection: the
+// next Conn gets another. There is nothing to do about one that does not close.
+func (c *Conn) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	_, _ = c.conn.ExecContext(ctx, "ROLLBACK") // fails where nothing is open, and where nobody answers
+	_, _ = c.conn.ExecContext(ctx, "ROLLBACK") // fails where nothing is open
 	for _, s := range c.stmts {
-		_ = s.Close() // likewise
+		_ = s.Close()
 	}
 	c.pool.SetMaxIdleConns(0)
-	defer c.pool.SetMaxIdleConns(1)
-	return c.conn.Close()
+	_ = c.conn.Close()
+	c.pool.SetMaxIdleConns(1)
 }

@@ -22,9 +22,10 @@ func Explain(err error) error {
 		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	text := ""
+	text, code := "", 0
 	if e, ok := errors.AsType[*sqlite.Error](err); ok {
-		text = explainSQLite[e.Code()&0xff]
+		code = e.Code() & 0xff
+		text = explainSQLite[code]
 	} else if e, ok := errors.AsType[*pgconn.PgError](err); ok {
 		text = explainPostgres(e)
 	} else if e, ok := errors.AsType[*pgconn.ConnectError](err); ok {
@@ -35,7 +36,7 @@ func Explain(err error) error {
 	if text == "" {
 		return err
 	}
-	if _, ok := errors.AsType[uncertain](err); ok {
+	if _, ok := errors.AsType[uncertain](err); ok && (code == 0 || code == sqliteIO) {
 		text += ". Whether the change is on record is not known: look before asking again"
 	}
 	return &unavailable{text, err}

@@ -67,14 +67,16 @@ func unwritable(path string) bool {
 	return false
 }
 
+const sqliteIO = 10 // after this, what SQLite wrote may or may not be on the disk
+
 // explainSQLite explains primary result codes, https://sqlite.org/rescode.html.
 var explainSQLite = map[int]string{
-	5:  "sqlite: the database is locked by another program; end that one and try again",
-	6:  "sqlite: a table is locked by another program; end that one and try again",
-	8:  "sqlite: the database is read-only; let this user write the file and its folder",
-	10: "sqlite: reading or writing the disk failed; look at the disk and the system's log",
-	11: "sqlite: the database is damaged; restore a backup and run 'writ verify'",
-	13: "sqlite: the disk is full; nothing was changed: make room and try again",
-	14: "sqlite: the file cannot be opened; make its folder, and let this user read and write there",
-	26: "sqlite: the file is not a SQLite database; give the path of one, or of a file that does not exist yet",
+	5:        "sqlite: the database is locked by another program; end that one and try again",
+	6:        "sqlite: a table is locked by another program; end that one and try again",
+	8:        "sqlite: the database is read-only; let this user write the file and its folder",
+	sqliteIO: "sqlite: reading or writing the disk failed; look at the disk and the system's log",
+	11:       "sqlite: the database is damaged; restore a backup and run 'writ verify'",
+	13:       "sqlite: the disk is full; nothing was changed: make room and try again",
+	14:       "sqlite: the file cannot be opened; make its folder, and let this user read and write there",
+	26:       "sqlite: the file is not a SQLite database; give the path of one, or of a file that does not exist yet",
 }
