@@ -95,7 +95,7 @@ func (b *batch) advance() error {
 	if len(b.events) == 0 {
 		h.at = b.head.at
 	}
-	if b.now.Sub(b.state.kept) >= time.Minute {
+	if len(b.events) > 0 && b.now.Sub(b.state.kept) >= time.Minute {
 		b.state.kept = b.now
 		if err := b.conn.Insert(b.ctx, checkpoints, []any{h.size, h.at, note}); err != nil {
 			return err

@@ -47,15 +47,7 @@ func (db *DB) Verify(ctx context.Context, k Keys, progress func(done, total int6
 	}
 	defer tx.Rollback()
 	a := &audit{ctx: ctx, tx: tx, keys: k, progress: progress}
-	for _, part := range []func() error{a.ledger, a.streams, a.extras} {
-		if err := part(); err != nil {
-			return database.Explain(err)
-		}
-	}
-	if a.first != nil {
-		return *a.first
-	}
-	return nil
+	return database.Explain(a.run())
 }
 
 // An audit is one run of Verify.
@@ -69,6 +61,20 @@ type audit struct {
 	first    *Broken          // of what was found
 	docs     map[string]int64 // rows of documents without a stream so far
 	links    int64            // how many rows there are to be
+}
+
+// run does the parts of the audit, and returns Broken or what kept it from
+// coming to a verdict.
+func (a *audit) run() error {
+	for _, part := range []func() error{a.ledger, a.streams, a.extras} {
+		if err := part(); err != nil {
+			return err
+		}
+	}
+	if a.first != nil {
+		return *a.first
+	}
+	return nil
 }
 
 // found keeps the first position; of two at one position, the one found first.
