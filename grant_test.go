@@ -72,10 +72,11 @@ func TestRecheckEndsWhatIsNoLongerAllowed(t *testing.T) {
 			f := w.facts(writ, "req-a")
 			c.facts(w, &f)
 			events, err := w.decide("req-a", Recheck{}, f)
-			if status == StatusActive && c.cause == DefinitionChanged {
-				if err != nil || len(events) > 0 {
-					t.Errorf("%s: %s: got %v, %v", status, c.what, events, err)
-				}
+			stays := status == StatusActive && c.cause == DefinitionChanged
+			if err != nil || stays != (len(events) == 0) {
+				t.Errorf("%s: %s: got %v, %v", status, c.what, events, err)
+			}
+			if stays || len(events) == 0 {
 				continue
 			}
 			wantEnd(t, string(status)+": "+c.what, w, c.cause, c.says)

@@ -226,14 +226,8 @@ func TestTightenIsNeverLooser(t *testing.T) {
 				}
 			}
 			for _, s := range v.Stages {
-				i := both.stage(s.Name)
-				if i < 0 || both.Stages[i].Quorum < s.Quorum || both.Stages[i].Owner && !s.Owner {
+				if i := both.stage(s.Name); i < 0 || !both.Stages[i].within(s) {
 					t.Fatalf("stage %s is easier", s.Name)
-				}
-				for _, a := range both.Stages[i].Approvers {
-					if !s.Has(a.UID) {
-						t.Fatalf("%s may decide in stage %s", a.UID, s.Name)
-					}
 				}
 			}
 		}
@@ -241,6 +235,12 @@ func TestTightenIsNeverLooser(t *testing.T) {
 			t.Fatalf("twice is another:\n%+v\n%+v", twice, both)
 		}
 	})
+}
+
+// within reports whether whatever fills the stage fills the other, too.
+func (s Stage) within(other Stage) bool {
+	stranger := func(a Approver) bool { return !other.Has(a.UID) }
+	return s.Quorum >= other.Quorum && (other.Owner || !s.Owner) && !slices.ContainsFunc(s.Approvers, stranger)
 }
 
 func drawVerdict(t *rapid.T, label string) Verdict {
