@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"filippo.io/age"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -35,6 +36,7 @@ const patience = 90 * time.Second
 //	server start|stop|kill [FLAG…]  `writ serve --dev` with its state in $WORK/data
 //	as NAME                         speak as an identity: sets WRIT_TOKEN
 //	exits CODE COMMAND…             run it; its exit code must be CODE
+//	keygen FILE VAR                 make an age identity; VAR is its recipient
 //	let VAR PATH                    set VAR from the last output: id, terms.for, requests.0.id
 //	same PATH TEXT                  the last output has TEXT there
 //	agree VAR                       max and sue approve the only request that waits; VAR is its id
@@ -46,7 +48,7 @@ const patience = 90 * time.Second
 func TestStories(t *testing.T) {
 	commands := map[string]func(*testscript.TestScript, bool, []string){}
 	for name, do := range map[string]func(*story, []string){
-		"server": (*story).serve, "as": (*story).as, "exits": (*story).exits, "let": (*story).let, "same": (*story).same,
+		"server": (*story).serve, "as": (*story).as, "exits": (*story).exits, "keygen": (*story).keygen, "let": (*story).let, "same": (*story).same,
 		"agree": (*story).agree, "reach": (*story).reach, "spawn": (*story).spawn, "see": (*story).see, "signal": (*story).signal, "reap": (*story).reap,
 	} {
 		commands[name] = func(ts *testscript.TestScript, neg bool, args []string) {
@@ -145,6 +147,13 @@ func (s *story) exits(args []string) {
 	if want := args[0]; strconv.Itoa(code) != want {
 		s.Fatalf("exit code %d, want %s", code, want)
 	}
+}
+
+func (s *story) keygen(args []string) {
+	key, err := age.GenerateX25519Identity()
+	s.Check(err)
+	s.Check(os.WriteFile(s.MkAbs(args[0]), []byte("# a key of a story\n"+key.String()+"\n"), 0o600))
+	s.Setenv(args[1], key.Recipient().String())
 }
 
 // at returns what stands at a path of the last output.

@@ -116,18 +116,23 @@ func (s session) confirmName(ctx context.Context, c *client.Client, name writ.Re
 	return err
 }
 
-// live returns every request of an identity that holds access or asks for it.
+// live returns every request of an identity that holds access or asks for it,
+// status by status in the order of life, so that one that moves on meanwhile is
+// not missed.
 func (s session) live(ctx context.Context, c *client.Client, name writ.Ref) (out []writ.Request, err error) {
-	f := client.Filter{Subject: name, Limit: 200, Status: []writ.Status{
+	for _, status := range []writ.Status{
 		writ.StatusPending, writ.StatusAuthorized, writ.StatusGranting, writ.StatusActive, writ.StatusRevoking,
-	}}
-	for {
-		page, err := c.List(ctx, f)
-		if out = append(out, page.Requests...); err != nil || page.Next == "" {
-			return out, err
+	} {
+		f := client.Filter{Subject: name, Status: []writ.Status{status}, Limit: 200}
+		for more := true; more; more = f.Before != "" {
+			page, err := c.List(ctx, f)
+			if err != nil {
+				return out, err
+			}
+			out, f.Before = append(out, page.Requests...), page.Next
 		}
-		f.Before = page.Next
 	}
+	return out, nil
 }
 
 // left tells what was not revoked when something went wrong.
