@@ -4,7 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/writhq/writ/internal/cli"
-	"github.com/writhq/writ/internal/command"
+	"github.com/writhq/writ/internal/cli/command"
 )
 
 // newRoot returns the command that holds all others.

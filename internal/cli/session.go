@@ -22,7 +22,6 @@ import (
 
 	"github.com/writhq/writ"
 	"github.com/writhq/writ/client"
-	"github.com/writhq/writ/internal/login"
 	"github.com/writhq/writ/internal/term"
 )
 
@@ -109,7 +108,7 @@ func (s *Session) Client() (*client.Client, error) {
 	if c.Token = cmp.Or(s.token, os.Getenv("WRIT_TOKEN")); c.Token != "" {
 		return c, nil
 	}
-	store, err := login.User()
+	store, err := UserLogins()
 	if err != nil {
 		return nil, err
 	}
@@ -124,9 +123,12 @@ func (s *Session) Machine() bool { return s.output == "json" }
 // YAML reports whether the answer is to be YAML.
 func (s *Session) YAML() bool { return s.output == "yaml" }
 
+// Asks reports whether there is a person to ask.
+func (s *Session) Asks() bool { return term.IsTerminal(s.In) }
+
 // Confirm asks for a yes. Without somebody to ask, missing says what to do.
 func (s *Session) Confirm(ctx context.Context, question, missing string) error {
-	if !term.IsTerminal(s.In) {
+	if !s.Asks() {
 		return writ.Errorf(writ.Invalid, "%s", missing)
 	}
 	yes, err := s.Err.Confirm(ctx, s.In, question)

@@ -8,7 +8,7 @@ import (
 
 	"github.com/writhq/writ"
 	"github.com/writhq/writ/client"
-	"github.com/writhq/writ/internal/view"
+	"github.com/writhq/writ/internal/term"
 )
 
 // Poll is how long one call waits for news.
@@ -48,11 +48,11 @@ func (s *Session) Follow(ctx context.Context, c *client.Client, id writ.ID, told
 func (s *Session) tell(d client.Dossier, told int, before writ.Request) {
 	for _, e := range d.Events {
 		if e.Seq > told {
-			s.Err.Say("%s: %s", d.ID, view.Event(e))
+			s.Err.Say("%s: %s", d.ID, term.Event(e))
 		}
 	}
-	if d.Status == writ.StatusPending && view.Waiting(d.Request) != view.Waiting(before) {
-		s.Err.Say("%s: %s; lapses %s", d.ID, view.Waiting(d.Request), s.Err.When(d.LapseAt))
+	if d.Status == writ.StatusPending && term.Waiting(d.Request) != term.Waiting(before) {
+		s.Err.Say("%s: %s; lapses %s", d.ID, term.Waiting(d.Request), s.Err.When(d.LapseAt))
 	}
 }
 

@@ -81,10 +81,14 @@ func (s *Screen) Bold(text string) Markup { return s.style(bold, text) }
 // Faint marks what can be skipped.
 func (s *Screen) Faint(text string) Markup { return s.style(faint, text) }
 
-// Good, Pending and Bad mark what stands, what is under way, and what is refused.
-func (s *Screen) Good(text string) Markup    { return s.style(green, text) }
+// Good marks what stands.
+func (s *Screen) Good(text string) Markup { return s.style(green, text) }
+
+// Pending marks what is under way.
 func (s *Screen) Pending(text string) Markup { return s.style(yellow, text) }
-func (s *Screen) Bad(text string) Markup     { return s.style(red, text) }
+
+// Bad marks what is refused.
+func (s *Screen) Bad(text string) Markup { return s.style(red, text) }
 
 // Say prints one line. Every argument is made Safe unless it is Markup. A line
 // that is too long goes on below, indented two columns further than it starts.

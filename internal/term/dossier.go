@@ -1,4 +1,4 @@
-package view
+package term
 
 import (
 	"encoding/json"
@@ -8,27 +8,26 @@ import (
 
 	"github.com/writhq/writ"
 	"github.com/writhq/writ/client"
-	"github.com/writhq/writ/internal/term"
 )
 
 // Dossier shows all that is known of a request. The terms are those of the
 // answer itself, with every leaf that is in it.
-func Dossier(s *term.Screen, d client.Dossier, terms json.RawMessage) error {
-	Request(s, d.Request)
+func (s *Screen) Dossier(d client.Dossier, terms json.RawMessage) error {
+	s.Request(d.Request)
 	for _, name := range []string{"why", "deny", "revoke"} {
 		if text := d.Texts[name]; text != "" {
 			s.Say("\n%v", s.Bold(textTitles[name]))
 			s.Quote(2, text)
 		}
 	}
-	if err := Terms(s, terms, d.Digest); err != nil {
+	if err := s.Terms(terms, d.Digest); err != nil {
 		return err
 	}
-	verdict(s, d.Request)
-	access(s, d.Request)
+	s.verdict(d.Request)
+	s.access(d.Request)
 	s.Say("\n%v", s.Bold("Life"))
 	for _, e := range d.Events {
-		s.Rows(2, term.Row{Label: e.At.UTC().Format(time.RFC3339), Value: Event(e)})
+		s.Rows(2, Row{Label: e.At.UTC().Format(time.RFC3339), Value: Event(e)})
 	}
 	return nil
 }
@@ -36,20 +35,20 @@ func Dossier(s *term.Screen, d client.Dossier, terms json.RawMessage) error {
 var textTitles = map[string]string{"why": "Why", "deny": "Why it was denied", "revoke": "Why it was revoked"}
 
 // Terms shows the exact thing that is approved: every leaf of it, and its digest.
-func Terms(s *term.Screen, terms json.RawMessage, digest writ.Digest) error {
-	rows, err := term.Leaves(terms)
+func (s *Screen) Terms(terms json.RawMessage, digest writ.Digest) error {
+	rows, err := Leaves(terms)
 	if err != nil {
 		return fmt.Errorf("the terms cannot be shown: %w", err)
 	}
 	s.Say("\n%v", s.Bold("Terms"))
 	s.Rows(2, rows...)
-	s.Rows(2, term.Row{Label: "digest of all of them", Value: digest})
+	s.Rows(2, Row{Label: "digest of all of them", Value: digest})
 	return nil
 }
 
-func verdict(s *term.Screen, r writ.Request) {
+func (s *Screen) verdict(r writ.Request) {
 	s.Say("\n%v", s.Bold("Policy"))
-	Verdict(s, r.Verdict)
+	s.Verdict(r.Verdict)
 	for i, stage := range r.Verdict.Stages {
 		s.Say("  %d. %s: %s", i+1, stage.Name, people(stage))
 		for _, v := range r.Votes {
@@ -61,7 +60,7 @@ func verdict(s *term.Screen, r writ.Request) {
 }
 
 // Verdict shows the route and the reasons.
-func Verdict(s *term.Screen, v writ.Verdict) {
+func (s *Screen) Verdict(v writ.Verdict) {
 	if v.Route != "" {
 		s.Say("  route %s", v.Route)
 	}
@@ -89,7 +88,7 @@ func people(stage writ.Stage) string {
 	return fmt.Sprintf("%d of %s", stage.Quorum, strings.Join(names, ", "))
 }
 
-func access(s *term.Screen, r writ.Request) {
+func (s *Screen) access(r writ.Request) {
 	if r.Serial == "" {
 		return
 	}
@@ -103,16 +102,16 @@ func access(s *term.Screen, r writ.Request) {
 		seen += ", not as ordered: " + strings.Join(r.Seen.Differs, "; ")
 	}
 	s.Rows(2,
-		term.Row{Label: "writ", Value: r.Serial},
-		term.Row{Label: "from", Value: s.When(r.From)},
-		term.Row{Label: "until", Value: s.When(r.Until)},
-		term.Row{Label: "in the target", Value: r.Receipt.External},
-		term.Row{Label: "fingerprint", Value: r.Receipt.Fingerprint},
-		term.Row{Label: "last seen as", Value: seen},
-		term.Row{Label: "last used", Value: s.When(r.Seen.LastUsed)},
-		term.Row{Label: "claimed", Value: claimed},
-		term.Row{Label: "ended", Value: strings.Trim(because(r), " ()")},
-		term.Row{Label: "kept by", Value: r.KeptBy},
+		Row{Label: "writ", Value: r.Serial},
+		Row{Label: "from", Value: s.When(r.From)},
+		Row{Label: "until", Value: s.When(r.Until)},
+		Row{Label: "in the target", Value: r.Receipt.External},
+		Row{Label: "fingerprint", Value: r.Receipt.Fingerprint},
+		Row{Label: "last seen as", Value: seen},
+		Row{Label: "last used", Value: s.When(r.Seen.LastUsed)},
+		Row{Label: "claimed", Value: claimed},
+		Row{Label: "ended", Value: strings.Trim(because(r), " ()")},
+		Row{Label: "kept by", Value: r.KeptBy},
 	)
 }
 

@@ -1,17 +1,16 @@
-package view
+package term
 
 import (
 	"encoding/json"
 	"strings"
 
 	"github.com/writhq/writ/client"
-	"github.com/writhq/writ/internal/term"
 	"github.com/writhq/writ/policy"
 )
 
 // Preview shows what would become of an ask: what policy says, who would be
 // asked, and the terms if there are any to show.
-func Preview(s *term.Screen, p client.Preview, terms json.RawMessage) error {
+func (s *Screen) Preview(p client.Preview, terms json.RawMessage) error {
 	v := p.Verdict
 	switch {
 	case !v.Allowed:
@@ -27,16 +26,16 @@ func Preview(s *term.Screen, p client.Preview, terms json.RawMessage) error {
 	if terms == nil {
 		return nil
 	}
-	rows, err := term.Leaves(terms)
+	rows, err := Leaves(terms)
 	s.Say("\n%v", s.Bold("Terms"))
 	s.Rows(2, rows...)
 	return err
 }
 
 // Rules shows what each rule had to do with a verdict.
-func Rules(s *term.Screen, rules []policy.Finding) {
+func (s *Screen) Rules(rules []policy.Finding) {
 	for _, f := range rules {
-		s.Say("\n%s %v %v  (%s:%d)", f.Kind, s.Bold(f.Rule), outcome(s, f), f.File, f.Line)
+		s.Say("\n%s %v %v  (%s:%d)", f.Kind, s.Bold(f.Rule), s.outcome(f), f.File, f.Line)
 		for _, line := range f.Seen {
 			s.Say("  seen     %s", line)
 		}
@@ -49,7 +48,7 @@ func Rules(s *term.Screen, rules []policy.Finding) {
 	}
 }
 
-func outcome(s *term.Screen, f policy.Finding) term.Markup {
+func (s *Screen) outcome(f policy.Finding) Markup {
 	switch {
 	case len(f.Missing) > 0 || f.Outcome == policy.Fails:
 		return s.Bad(string(f.Outcome))
@@ -60,17 +59,15 @@ func outcome(s *term.Screen, f policy.Finding) term.Markup {
 }
 
 // Results shows what came of the examples of a policy.
-func Results(s *term.Screen, results []policy.Result) (bad int) {
+func (s *Screen) Results(results []policy.Result) {
 	for _, r := range results {
 		if len(r.Problems) == 0 {
 			s.Say("%v    %s", s.Good("ok"), r.Name)
 			continue
 		}
-		bad++
 		s.Say("%v  %s  (%s:%d)", s.Bad("FAIL"), r.Name, r.File, r.Line)
 		for _, p := range r.Problems {
 			s.Say("      %s", strings.TrimSpace(p))
 		}
 	}
-	return bad
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/writhq/writ"
 	"github.com/writhq/writ/client"
 	"github.com/writhq/writ/internal/cli"
-	"github.com/writhq/writ/internal/view"
 )
 
 func (s session) listCmd() *cobra.Command {
@@ -73,7 +72,7 @@ func (s session) list(ctx context.Context, c *client.Client, f client.Filter, al
 	if len(page.Requests) == 0 {
 		s.Err.Say("there are no such requests")
 	}
-	view.Requests(s.Out, page.Requests)
+	s.Out.Requests(page.Requests)
 	if page.Next != "" {
 		s.Err.Say("\nthere are more: --before %s, or --all", page.Next)
 	}

@@ -15,9 +15,9 @@ import (
 
 	"github.com/writhq/writ"
 	"github.com/writhq/writ/client"
-	"github.com/writhq/writ/internal/child"
 	"github.com/writhq/writ/internal/cli"
-	"github.com/writhq/writ/internal/credential"
+	"github.com/writhq/writ/internal/cli/command/child"
+	"github.com/writhq/writ/internal/cli/command/credential"
 	"github.com/writhq/writ/internal/seal"
 )
 

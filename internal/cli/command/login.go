@@ -10,7 +10,6 @@ import (
 
 	"github.com/writhq/writ"
 	"github.com/writhq/writ/internal/cli"
-	"github.com/writhq/writ/internal/login"
 )
 
 func (s session) loginCmd() *cobra.Command {
@@ -47,12 +46,12 @@ Otherwise the token of your identity provider is read from standard input.`,
 }
 
 // login gets a token and finds out whom it is for.
-func (s session) login(ctx context.Context, as writ.Ref) (login.Login, error) {
+func (s session) login(ctx context.Context, as writ.Ref) (cli.Login, error) {
 	c, err := s.Anonymous()
 	if err != nil {
-		return login.Login{}, err
+		return cli.Login{}, err
 	}
-	l := login.Login{Server: c.Server}
+	l := cli.Login{Server: c.Server}
 	if as != "" {
 		got, err := c.DevLogin(ctx, as)
 		if errors.Is(err, writ.NotFound) {
@@ -73,8 +72,8 @@ func (s session) login(ctx context.Context, as writ.Ref) (login.Login, error) {
 	return l, err
 }
 
-func (s session) keep(l login.Login) error {
-	store, err := login.User()
+func (s session) keep(l cli.Login) error {
+	store, err := cli.UserLogins()
 	if err != nil {
 		return err
 	}

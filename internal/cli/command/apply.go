@@ -9,7 +9,6 @@ import (
 	"github.com/writhq/writ"
 	"github.com/writhq/writ/client"
 	"github.com/writhq/writ/internal/cli"
-	"github.com/writhq/writ/internal/view"
 )
 
 func (s session) applyCmd() *cobra.Command {
@@ -36,7 +35,7 @@ version is given must still be of that version.`,
 			if err != nil {
 				return err
 			}
-			return s.Answer(func() error { view.Changes(s.Out, changes, dry); return nil })
+			return s.Answer(func() error { s.Out.Changes(changes, dry); return nil })
 		}),
 	}
 	f := cmd.Flags()

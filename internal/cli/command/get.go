@@ -13,7 +13,6 @@ import (
 	"github.com/writhq/writ"
 	"github.com/writhq/writ/client"
 	"github.com/writhq/writ/internal/cli"
-	"github.com/writhq/writ/internal/view"
 )
 
 var kinds = []string{"entitlement", "group", "identity", "policy", "target"}
@@ -72,7 +71,7 @@ func (s session) get(ctx context.Context, c *client.Client, kind, name string) e
 	case s.Machine():
 		return s.JSON(s.Last())
 	}
-	return view.Documents(s.Out, docs)
+	return s.Out.Documents(docs)
 }
 
 // toYAML writes documents as apply reads them. A policy is its own text.

@@ -1,4 +1,4 @@
-package login
+package cli
 
 import (
 	"errors"
@@ -14,7 +14,7 @@ var now = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
 // TestLoginIsKeptPerServer, for its owner only, and replaced by a later one.
 func TestLoginIsKeptPerServer(t *testing.T) {
-	s := Store(filepath.Join(t.TempDir(), "writ"))
+	s := Logins(filepath.Join(t.TempDir(), "writ"))
 	for _, l := range []Login{
 		{Server: "http://127.0.0.1:7480", Identity: "human/ann", Token: "old"},
 		{Server: "http://127.0.0.1:7480/", Identity: "human/ann", Token: "new", Expires: now.Add(time.Hour)},
@@ -40,7 +40,7 @@ func TestLoginIsKeptPerServer(t *testing.T) {
 
 // TestUselessLoginIsUnauthenticated and says what to do.
 func TestUselessLoginIsUnauthenticated(t *testing.T) {
-	s := Store(t.TempDir())
+	s := Logins(t.TempDir())
 	const server = "http://127.0.0.1:7480"
 	check := func(what string) {
 		t.Helper()

@@ -1,6 +1,4 @@
-// Package view shows what the API answers to people: requests and their lives,
-// the exact terms, what policy says.
-package view
+package term
 
 import (
 	"cmp"
@@ -9,11 +7,10 @@ import (
 	"strings"
 
 	"github.com/writhq/writ"
-	"github.com/writhq/writ/internal/term"
 )
 
-// Status returns a status in its colour.
-func Status(s *term.Screen, status writ.Status) term.Markup {
+// status returns a status in its colour.
+func (s *Screen) status(status writ.Status) Markup {
 	switch status {
 	case writ.StatusActive:
 		return s.Good(string(status))
@@ -27,24 +24,24 @@ func Status(s *term.Screen, status writ.Status) term.Markup {
 
 // Request shows a request in three lines: which one, what it is about, and
 // where it stands.
-func Request(s *term.Screen, r writ.Request) {
+func (s *Screen) Request(r writ.Request) {
 	t := r.Terms
-	s.Say("%v  %v", s.Bold(string(r.ID)), Status(s, r.Status))
+	s.Say("%v  %v", s.Bold(string(r.ID)), s.status(r.Status))
 	asked := ""
 	if t.Requester.Name != t.Subject.Name {
 		asked = ", asked by " + string(t.Requester.Name)
 	}
 	s.Say("  %s gets %s%s for %s%s", t.Subject.Name, t.Entitlement.Name, scope(t.Scope), t.For, asked)
-	s.Say("  %s", standing(s, r))
+	s.Say("  %s", s.standing(r))
 }
 
 // Requests shows requests below each other.
-func Requests(s *term.Screen, rs []writ.Request) {
+func (s *Screen) Requests(rs []writ.Request) {
 	for i, r := range rs {
 		if i > 0 {
 			s.Say("")
 		}
-		Request(s, r)
+		s.Request(r)
 	}
 }
 
@@ -61,7 +58,7 @@ func scope(values map[string]string) string {
 }
 
 // standing says what a request waits for, or how it ended.
-func standing(s *term.Screen, r writ.Request) string {
+func (s *Screen) standing(r writ.Request) string {
 	switch r.Status {
 	case writ.StatusPending:
 		return Waiting(r) + "; lapses " + s.When(r.LapseAt)

@@ -2,7 +2,6 @@ package command
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -14,7 +13,6 @@ import (
 	"github.com/writhq/writ"
 	"github.com/writhq/writ/client"
 	"github.com/writhq/writ/internal/cli"
-	"github.com/writhq/writ/internal/view"
 	"github.com/writhq/writ/policy"
 )
 
@@ -105,7 +103,7 @@ func (s session) policyTest(paths, documents []string, now time.Time) error {
 	if s.Machine() {
 		err = s.Encode(map[string]any{"results": results})
 	} else {
-		view.Results(s.Out, results)
+		s.Out.Results(results)
 	}
 	switch {
 	case err != nil:
@@ -160,13 +158,12 @@ condition looked at, what it requires, what is missing. Nobody is asked.`,
 				return err
 			}
 			if s.Machine() {
-				var e json.RawMessage = cli.Part(s.Last(), "explanation")
-				return s.JSON(e)
+				return s.JSON(cli.Part(s.Last(), "explanation"))
 			}
-			if err := view.Preview(s.Out, p, nil); err != nil {
+			if err := s.Out.Preview(p, nil); err != nil {
 				return err
 			}
-			view.Rules(s.Out, p.Explanation.Rules)
+			s.Out.Rules(p.Explanation.Rules)
 			return nil
 		}),
 	}

@@ -7,7 +7,6 @@ import (
 
 	"github.com/writhq/writ/client"
 	"github.com/writhq/writ/internal/cli"
-	"github.com/writhq/writ/internal/view"
 )
 
 func (s session) endCmd() *cobra.Command {
@@ -25,7 +24,7 @@ decision is refused.`,
 				return err
 			}
 			return s.Answer(func() error {
-				view.Requests(s.Out, page.Requests)
+				s.Out.Requests(page.Requests)
 				if len(page.Requests) == 0 {
 					s.Err.Say("nothing ends with %s", args[0])
 				}

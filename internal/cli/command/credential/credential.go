@@ -1,5 +1,5 @@
-// Package credential hands an opened credential to its holder: as lines for a
-// shell, as variables of a process, as files, or to a person's eyes.
+// Package credential hands a credential to its holder: as lines for a shell, as
+// variables of a process, as files.
 package credential
 
 import (
@@ -19,23 +19,7 @@ import (
 
 	"github.com/writhq/writ"
 	"github.com/writhq/writ/client"
-	"github.com/writhq/writ/internal/term"
 )
-
-// Show shows a credential to a person.
-func Show(s *term.Screen, c client.Credential) {
-	rows := []term.Row{{Label: "kind", Value: c.Kind}, {Label: "until", Value: s.When(c.Until)}}
-	for _, name := range slices.Sorted(maps.Keys(c.Env)) {
-		rows = append(rows, term.Row{Label: name, Value: c.Env[name]})
-	}
-	s.Rows(0, rows...)
-	for _, name := range slices.Sorted(maps.Keys(c.Files)) {
-		s.Say("\n%v", s.Bold(name))
-		for line := range strings.SplitSeq(strings.TrimRight(c.Files[name], "\n"), "\n") {
-			fmt.Fprintln(s.W, term.Safe(line))
-		}
-	}
-}
 
 var variable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
@@ -88,11 +72,13 @@ func Files(got client.Claimed) map[string]string {
 	return files
 }
 
+var plain = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+
 // Write writes new files for their owner only. A name that is a path is
 // refused: it came from elsewhere.
 func Write(dir string, files map[string]string) error {
 	for name, text := range files {
-		if name != filepath.Base(name) || !filepath.IsLocal(name) || name != term.Safe(name) {
+		if !plain.MatchString(name) {
 			return fmt.Errorf("the credential has a file named %q, which is no plain name", name)
 		}
 		f, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)

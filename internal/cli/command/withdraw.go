@@ -8,7 +8,6 @@ import (
 	"github.com/writhq/writ"
 	"github.com/writhq/writ/client"
 	"github.com/writhq/writ/internal/cli"
-	"github.com/writhq/writ/internal/view"
 )
 
 func (s session) withdrawCmd() *cobra.Command {
@@ -23,7 +22,7 @@ func (s session) withdrawCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.Answer(func() error { view.Request(s.Out, r); return nil })
+			return s.Answer(func() error { s.Out.Request(r); return nil })
 		}),
 	}
 }

@@ -9,8 +9,6 @@ import (
 	"github.com/writhq/writ"
 	"github.com/writhq/writ/client"
 	"github.com/writhq/writ/internal/cli"
-	"github.com/writhq/writ/internal/term"
-	"github.com/writhq/writ/internal/view"
 )
 
 func (s session) revokeCmd() *cobra.Command {
@@ -71,7 +69,7 @@ func (s session) revoke(ctx context.Context, c *client.Client, id writ.ID, o rev
 		}
 		r = d.Request
 	}
-	return s.Answer(func() error { view.Request(s.Out, r); return nil })
+	return s.Answer(func() error { s.Out.Request(r); return nil })
 }
 
 func (s session) revokeIdentity(ctx context.Context, c *client.Client, o revokeOptions) error {
@@ -90,7 +88,7 @@ func (s session) revokeIdentity(ctx context.Context, c *client.Client, o revokeO
 		return err
 	}
 	return s.Answer(func() error {
-		view.Requests(s.Out, page.Requests)
+		s.Out.Requests(page.Requests)
 		if len(page.Requests) == 0 {
 			s.Err.Say("%s has no access and asks for none", name)
 		}
@@ -100,14 +98,14 @@ func (s session) revokeIdentity(ctx context.Context, c *client.Client, o revokeO
 
 // confirmName shows what would end, and wants the name typed.
 func (s session) confirmName(ctx context.Context, c *client.Client, name writ.Ref) error {
-	if !term.IsTerminal(s.In) {
+	if !s.Asks() {
 		return writ.Errorf(writ.Invalid, "revoking everything of %s needs a yes, and there is no terminal to ask at; give --yes", name)
 	}
 	live, err := s.live(ctx, c, name)
 	if err != nil {
 		return err
 	}
-	view.Requests(s.Err, live)
+	s.Err.Requests(live)
 	s.Err.Say("\nAll access of %v ends: %d requests.", s.Err.Bold(string(name)), len(live))
 	typed, err := s.Err.Ask(ctx, s.In, "Type its name to go on: ")
 	if err == nil && typed != string(name) {
@@ -142,7 +140,7 @@ func (s session) left(ctx context.Context, c *client.Client, name writ.Ref) {
 		return // the first error says enough
 	}
 	s.Err.Say("still live:")
-	view.Requests(s.Err, live)
+	s.Err.Requests(live)
 	s.Err.Say("")
 }
 
@@ -161,7 +159,7 @@ func (s session) untilGone(ctx context.Context, c *client.Client, name writ.Ref,
 			}
 			dossiers = append(dossiers, s.Last())
 			if !s.Machine() {
-				view.Request(s.Out, d.Request)
+				s.Out.Request(d.Request)
 			}
 		}
 		var err error

@@ -1,6 +1,4 @@
-// Package login keeps the tokens that people got with `writ login`: one file
-// for each server, readable by its owner only.
-package login
+package cli
 
 import (
 	"encoding/json"
@@ -25,27 +23,28 @@ type Login struct {
 	Expires  time.Time `json:"expires,omitzero"` // zero: the token says it itself
 }
 
-// A Store is a directory of logins.
-type Store string
+// Logins is a directory with the tokens that people got with `writ login`: one
+// file for each server, readable by its owner only.
+type Logins string
 
-// User returns the store of whoever runs the program: os.UserConfigDir()/writ.
-func User() (Store, error) {
+// UserLogins returns those of whoever runs the program: os.UserConfigDir()/writ.
+func UserLogins() (Logins, error) {
 	dir, err := os.UserConfigDir()
 	if err != nil {
 		return "", fmt.Errorf("there is nowhere to keep a login: %w; set WRIT_TOKEN instead", err)
 	}
-	return Store(filepath.Join(dir, "writ")), nil
+	return Logins(filepath.Join(dir, "writ")), nil
 }
 
 // file names the file of a server: its address without what a file name cannot hold.
-func (s Store) file(server string) string {
+func (s Logins) file(server string) string {
 	name := url.QueryEscape(strings.ToLower(strings.TrimRight(server, "/")))
 	return filepath.Join(string(s), "login-"+name+".json")
 }
 
 // Load returns the login at a server. writ.Unauthenticated, if there is none or
 // it is over.
-func (s Store) Load(server string, now time.Time) (Login, error) {
+func (s Logins) Load(server string, now time.Time) (Login, error) {
 	path, l := s.file(server), Login{}
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -68,7 +67,7 @@ func (s Store) Load(server string, now time.Time) (Login, error) {
 }
 
 // Save keeps a login in place of an earlier one, and returns the file's name.
-func (s Store) Save(l Login) (path string, err error) {
+func (s Logins) Save(l Login) (path string, err error) {
 	if err := os.MkdirAll(string(s), 0o700); err != nil {
 		return "", fmt.Errorf("login: %w", err)
 	}

@@ -10,7 +10,6 @@ import (
 	"github.com/writhq/writ"
 	"github.com/writhq/writ/client"
 	"github.com/writhq/writ/internal/cli"
-	"github.com/writhq/writ/internal/view"
 )
 
 func (s session) requestCmd() *cobra.Command {
@@ -66,7 +65,7 @@ func (s session) request(ctx context.Context, c *client.Client, ask client.Ask, 
 	if o.wait {
 		r, err = s.await(ctx, c, r, o.timeout)
 	}
-	if answer := s.Answer(func() error { view.Request(s.Out, r); return nil }); err == nil {
+	if answer := s.Answer(func() error { s.Out.Request(r); return nil }); err == nil {
 		err = answer
 	}
 	return err
@@ -95,10 +94,10 @@ func (s session) preview(ctx context.Context, c *client.Client, ask client.Ask) 
 		return err
 	}
 	err = s.Answer(func() error {
-		if err := view.Preview(s.Out, p, cli.Part(s.Last(), "terms")); err != nil {
+		if err := s.Out.Preview(p, cli.Part(s.Last(), "terms")); err != nil {
 			return err
 		}
-		view.Rules(s.Out, p.Explanation.Rules)
+		s.Out.Rules(p.Explanation.Rules)
 		return nil
 	})
 	if err == nil && !p.Verdict.Allowed {

@@ -14,7 +14,7 @@ import (
 	"github.com/writhq/writ"
 	"github.com/writhq/writ/client"
 	"github.com/writhq/writ/internal/cli"
-	"github.com/writhq/writ/internal/credential"
+	"github.com/writhq/writ/internal/cli/command/credential"
 	"github.com/writhq/writ/internal/seal"
 )
 
@@ -110,7 +110,7 @@ func (s session) give(got client.Claimed, opened bool, o claimOptions) error {
 	if s.Out.TTY {
 		s.Err.Say("%v it is shown once; keep it now", s.Err.Pending("warning:"))
 	}
-	credential.Show(s.Out, *got.Credential)
+	s.Out.Credential(*got.Credential)
 	return nil
 }
 

@@ -1,4 +1,4 @@
-package view
+package term
 
 import (
 	"encoding/json"
@@ -7,11 +7,10 @@ import (
 
 	"github.com/writhq/writ"
 	"github.com/writhq/writ/client"
-	"github.com/writhq/writ/internal/term"
 )
 
 // Documents lists documents, or shows the only one with every leaf.
-func Documents(s *term.Screen, docs []json.RawMessage) error {
+func (s *Screen) Documents(docs []json.RawMessage) error {
 	for i, data := range docs {
 		var d struct {
 			writ.Header
@@ -30,7 +29,7 @@ func Documents(s *term.Screen, docs []json.RawMessage) error {
 			s.Quote(0, d.Source)
 			continue
 		}
-		rows, err := term.Leaves(docs[i])
+		rows, err := Leaves(docs[i])
 		if err != nil {
 			return err
 		}
@@ -40,7 +39,7 @@ func Documents(s *term.Screen, docs []json.RawMessage) error {
 }
 
 // Changes lists what became of each document.
-func Changes(s *term.Screen, changes []client.Change, dry bool) {
+func (s *Screen) Changes(changes []client.Change, dry bool) {
 	would := ""
 	if dry {
 		would = "would be "
@@ -54,6 +53,6 @@ func Changes(s *term.Screen, changes []client.Change, dry bool) {
 		if c.Change == "unchanged" {
 			mark = s.Faint(would + c.Change)
 		}
-		s.Say("%v%v  %s %s", mark, term.Markup(strings.Repeat(" ", width-len(would+c.Change))), c.Kind, c.Name)
+		s.Say("%v%v  %s %s", mark, Markup(strings.Repeat(" ", width-len(would+c.Change))), c.Kind, c.Name)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/writhq/writ/client"
-	"github.com/writhq/writ/internal/view"
 )
 
 func (s session) inboxCmd() *cobra.Command {
@@ -22,7 +21,7 @@ func (s session) inboxCmd() *cobra.Command {
 				return err
 			}
 			return s.Answer(func() error {
-				view.Requests(s.Out, page.Requests)
+				s.Out.Requests(page.Requests)
 				if len(page.Requests) == 0 {
 					s.Err.Say("nothing waits for you")
 					return nil

@@ -8,7 +8,6 @@ import (
 	"github.com/writhq/writ"
 	"github.com/writhq/writ/client"
 	"github.com/writhq/writ/internal/cli"
-	"github.com/writhq/writ/internal/view"
 )
 
 func (s session) approveCmd() *cobra.Command {
@@ -56,7 +55,7 @@ func (s session) approve(ctx context.Context, c *client.Client, id writ.ID, mean
 	if err != nil {
 		return err
 	}
-	return s.Answer(func() error { view.Request(s.Out, r); return nil })
+	return s.Answer(func() error { s.Out.Request(r); return nil })
 }
 
 // card shows what an approver signs: the request, why, and all terms. It
@@ -75,12 +74,12 @@ func (s session) card(d client.Dossier) (writ.Digest, error) {
 	if digest != d.Digest {
 		return "", writ.Errorf(writ.Stale, "the server says that the terms of %s are %s, but what it shows is %s; do not approve it, and tell whoever runs the server", d.ID, d.Digest, digest)
 	}
-	view.Request(out, d.Request)
+	out.Request(d.Request)
 	if why := d.Texts["why"]; why != "" {
 		out.Say("\n%v", out.Bold("Why"))
 		out.Quote(2, why)
 	}
-	if err := view.Terms(out, terms, digest); err != nil {
+	if err := out.Terms(terms, digest); err != nil {
 		return "", err
 	}
 	out.Say("")

@@ -8,7 +8,6 @@ import (
 	"github.com/writhq/writ"
 	"github.com/writhq/writ/client"
 	"github.com/writhq/writ/internal/cli"
-	"github.com/writhq/writ/internal/view"
 )
 
 func (s session) showCmd() *cobra.Command {
@@ -23,7 +22,7 @@ func (s session) showCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.Answer(func() error { return view.Dossier(s.Out, d, cli.Part(s.Last(), "terms")) })
+			return s.Answer(func() error { return s.Out.Dossier(d, cli.Part(s.Last(), "terms")) })
 		}),
 	}
 }
