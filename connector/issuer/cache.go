@@ -233,7 +233,7 @@ func (i *Issuer) flush(ctx context.Context) error {
 }
 
 func (i *Issuer) writeUses(ctx context.Context, ids []string, uses map[string]*entry) error {
-	return i.transact(ctx, func(tx *sql.Tx) error {
+	return transact(ctx, i.cfg.DB, func(tx *sql.Tx) error {
 		statement, err := tx.PrepareContext(ctx, `UPDATE issuer_credential SET used = $1 WHERE id = $2 AND used < $3`)
 		if err != nil {
 			return err

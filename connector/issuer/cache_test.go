@@ -131,7 +131,7 @@ func TestCacheIsBounded(t *testing.T) {
 		for _, sole := range []bool{true, false} {
 			i, target := open(t, Config{DB: db, Sole: sole, Cache: 8})
 			var keys []string
-			for n := range 30 {
+			for n := range 20 {
 				_, key := grant(t, target, order(t, fmt.Sprintf("req-%t-%d", sole, n), connector.APIKey, time.Now()))
 				keys = append(keys, key)
 			}
@@ -198,8 +198,8 @@ func TestLateReadDoesNotHideAChange(t *testing.T) {
 func TestChangesComeInPages(t *testing.T) {
 	db := sqliteDB(t)
 	i, _ := open(t, Config{DB: db, Sole: true})
-	const many = 2*pageSize + 3
-	err := i.transact(t.Context(), func(tx *sql.Tx) error {
+	const many = pageSize + 3
+	err := transact(t.Context(), db, func(tx *sql.Tx) error {
 		for n := range many {
 			changed, err := number(t.Context(), tx)
 			if err != nil {

@@ -124,9 +124,22 @@ func (d remoteDriver) Open(ctx context.Context, config json.RawMessage, env conn
 
 func openThrough(parsed *pgx.ConnConfig, addr string) *sql.DB {
 	parsed.DialFunc = func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, network, addr)
+		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+		return slowToFail{conn}, err
 	}
 	return stdlib.OpenDB(*parsed)
+}
+
+// slowToFail lets the suite notice that its fault struck before the call that
+// suffers from it is over: of two things at once it may see either.
+type slowToFail struct{ net.Conn }
+
+func (c slowToFail) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if err != nil {
+		time.Sleep(5 * time.Millisecond)
+	}
+	return n, err
 }
 
 type ownTarget struct {
@@ -175,7 +188,7 @@ func harness(t testing.TB, db *sql.DB, i *Issuer) connectortest.Target {
 		},
 		Foreign: func() string {
 			r := row{id: "byhand0001", kind: connector.APIKey, subject: "mallory", until: micros(time.Now().Add(time.Hour)), changed: 1 << 40}
-			err := i.transact(t.Context(), func(tx *sql.Tx) error { return insert(t.Context(), tx, &r) })
+			err := transact(t.Context(), db, func(tx *sql.Tx) error { return insert(t.Context(), tx, &r) })
 			if err != nil {
 				t.Fatal(err)
 			}

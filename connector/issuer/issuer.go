@@ -102,8 +102,7 @@ func Open(ctx context.Context, cfg Config) (*Issuer, error) {
 	return i, nil
 }
 
-// prepare makes the tables. Processes that start together may get in each
-// other's way at that, so it tries more than once.
+// prepare makes the tables, trying more than once where others do so too.
 func (i *Issuer) prepare(ctx context.Context) (err error) {
 	if i.cfg.DB == nil {
 		return errors.New("issuer: there is no database; set Config.DB")

@@ -89,7 +89,9 @@ func text(v any) string {
 	return string(out)
 }
 
-// create makes the tables, or refuses those of a newer program.
+// create makes the tables, or refuses those of a newer program. Processes that
+// start together may get in each other's way at the first table, and at that
+// only: who has its row makes the others.
 func create(ctx context.Context, db *sql.DB) error {
 	if _, err := db.ExecContext(ctx, clockTable); err != nil {
 		return err
@@ -98,19 +100,21 @@ func create(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return err
 	}
-	var version int64
-	if err := db.QueryRowContext(ctx, `SELECT version FROM issuer_clock WHERE id = 1`).Scan(&version); err != nil {
-		return err
-	}
-	if version > schemaVersion {
-		return fmt.Errorf("its schema is version %d and this program knows %d: %w", version, schemaVersion, errNewer)
-	}
-	for _, statement := range schema {
-		if _, err := db.ExecContext(ctx, statement); err != nil {
+	return transact(ctx, db, func(tx *sql.Tx) error {
+		var version int64
+		if err := tx.QueryRowContext(ctx, `UPDATE issuer_clock SET n = n WHERE id = 1 RETURNING version`).Scan(&version); err != nil {
 			return err
 		}
-	}
-	return nil
+		if version > schemaVersion {
+			return fmt.Errorf("its schema is version %d and this program knows %d: %w", version, schemaVersion, errNewer)
+		}
+		for _, statement := range schema {
+			if _, err := tx.ExecContext(ctx, statement); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 var errNewer = errors.New("run a newer program")
@@ -166,7 +170,7 @@ func number(ctx context.Context, tx *sql.Tx) (n int64, err error) {
 // in one transaction. Whatever its outcome, the cache then catches up from the
 // database, so that a commit whose reply was lost is seen like every other.
 func (i *Issuer) replace(ctx context.Context, request string, r *row) error {
-	err := i.transact(ctx, func(tx *sql.Tx) error {
+	err := transact(ctx, i.cfg.DB, func(tx *sql.Tx) error {
 		n, err := number(ctx, tx)
 		if err != nil {
 			return err
@@ -201,8 +205,8 @@ func insert(ctx context.Context, tx *sql.Tx, r *row) error {
 	return err
 }
 
-func (i *Issuer) transact(ctx context.Context, f func(*sql.Tx) error) error {
-	tx, err := i.cfg.DB.BeginTx(ctx, nil)
+func transact(ctx context.Context, db *sql.DB, f func(*sql.Tx) error) error {
+	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
