@@ -53,6 +53,21 @@ func BenchmarkVerifyHTTP(b *testing.B) {
 	}
 }
 
+// BenchmarkVerify is the same without HTTP.
+func BenchmarkVerify(b *testing.B) {
+	i, target := open(b, Config{DB: sqliteDB(b), Sole: true})
+	_, key := grant(b, target, order(b, "req-1", connector.APIKey, time.Now()))
+	want := map[string]string{"service": "billing"}
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if v, err := i.Verify(b.Context(), key, want); !v.Active || err != nil {
+				b.Error(v, err)
+			}
+		}
+	})
+}
+
 const keyAt = len("writ_live_")
 
 func bare(b *testing.B, bodies [][]byte, answer []byte) http.Handler {
