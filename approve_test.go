@@ -38,6 +38,10 @@ func TestApproveRefused(t *testing.T) {
 		{"the entitlement gives more now", ann, func(w *world, f *Facts) {
 			f.Directory = w.with(`{"kind":"entitlement","name":"db/deploy","target":"db","credential":"password","grant":{"role":"admin"},"maxFor":"72h"}`)
 		}, Stale, "what db/deploy gives has changed since it was asked for"},
+		{"the entitlement was made again", ann, func(w *world, f *Facts) {
+			again := w.dir.Entitlements["db/deploy"].withHead(Header{Kind: "entitlement", Name: "db/deploy", UID: "another"})
+			f.Directory = NewDirectory(append(w.dir.All(), again)...)
+		}, Stale, "entitlement db/deploy no longer exists; ask for another"},
 		{"the target is elsewhere now", ann, func(w *world, f *Facts) {
 			f.Directory = w.with(`{"kind":"target","name":"db","connector":"postgres","environment":"production","config":{"host":"evil.example"}}`)
 		}, Stale, "what db/deploy gives has changed since it was asked for"},
@@ -94,6 +98,21 @@ func TestOnePersonOneVote(t *testing.T) {
 			t.Errorf("%s: counted twice: %v", c.what, w.request("req-a").Votes)
 		}
 	}
+}
+
+// TestAnAccountMadeAgainIsNotSomebodyElse: nor in a stage that was added since.
+func TestAnAccountMadeAgainIsNotSomebodyElse(t *testing.T) {
+	w := newWorld()
+	w.rule(rules{Stages: []rule{{"database", 1, false, []Ref{gus}}, {"manager", 1, false, []Ref{ann}}}})
+	must(t)(w.ask(fay, "req-a", deploy))
+	yes := Approve{w.request("req-a").Digest}
+	must(t)(w.do(gus, "req-a", yes))
+	doc := w.dir.Identities[gus].withHead(Header{Kind: "identity", Name: string(gus)})
+	must(t)(w.change(gus, Put{Documents: []Document{doc}, Remove: []Header{doc.Head()}}))
+	w.rule(rules{Stages: []rule{{"manager", 1, false, []Ref{ann, cyd}}, {"owners", 1, false, []Ref{gus}}}})
+	must(t)(w.do(ann, "req-a", yes))
+	_, err := w.do(gus, "req-a", yes)
+	refused(t, "made again", err, Forbidden, "you approved stage database of req-a; stage owners needs somebody else")
 }
 
 // TestOnePersonOneStage: who approved one stage is refused in the next.
@@ -183,6 +202,11 @@ func TestPolicyLoosensWhilePeopleDecide(t *testing.T) {
 		t.Fatalf("while the new stage is open it is %s", got)
 	}
 	w.rule(managerThenSecurity)
+	late := w.facts(writ, "req-a")
+	late.Now = w.request("req-a").LapseAt
+	if events, err := w.decide("req-a", Recheck{}, late); err != nil || len(events) > 0 {
+		t.Errorf("after the lapse: got %v, %v", events, err)
+	}
 	_, err := w.do(cyd, "req-a", yes)
 	refused(t, "nobody is waited for", err, Conflict, "req-a has every approval it needs")
 	must(t)(w.do(writ, "req-a", Recheck{}))

@@ -48,7 +48,9 @@ func TestUntilIsTheEnd(t *testing.T) {
 		t.Errorf("to do: %s at %s", task, due)
 	}
 	w.now = until.Add(-1)
-	if events, err := w.do(writ, "req-a", Expire{}); err != nil || len(events) > 0 {
+	f := w.facts(writ, "req-a")
+	f.Verdict = Verdict{} // who only looks at the clock asks no policy
+	if events, err := w.decide("req-a", Expire{}, f); err != nil || len(events) > 0 {
 		t.Errorf("a moment before: got %v, %v", events, err)
 	}
 	w.now = until
@@ -64,6 +66,12 @@ func TestClaimOnce(t *testing.T) {
 	w.now = w.now.Add(time.Hour)
 	_, err := w.do(fay, "req-a", Claim{})
 	refused(t, "again", err, Conflict, "was claimed by human/fay at 2026-11-02T09:00:00Z; it is given once: release it and ask again")
+
+	w = in(t, StatusActive, deploy)
+	f := w.facts(fay, "req-a")
+	f.Actor.UID = "made again"
+	_, err = w.decide("req-a", Claim{}, f)
+	refused(t, "another of the same name", err, Forbidden, "only human/fay, who asked")
 
 	w = in(t, StatusActive, Ask{Subject: ci, Entitlement: "db/readers", For: hour})
 	_, err = w.do(fay, "req-a", Claim{})
@@ -189,6 +197,14 @@ func TestWhatIsKeptIsNotTaken(t *testing.T) {
 	must(t)(w.do(writ, "req-b", BeginGrant{"jws"}))
 	if got := keeper(); got != "req-b" {
 		t.Errorf("granting, it is kept by %q", got)
+	}
+	must(t)(w.do(writ, "req-a", ReportRevoke{Attempt: w.request("req-a").Attempt, Seen: seen(Present)}))
+	if events, err := w.do(writ, "req-a", Find{seen(Present)}); err != nil || len(events) > 0 {
+		t.Errorf("what another holds is found: got %v, %v", events, err)
+	}
+	must(t)(w.do(writ, "req-a", ReportGrant{Attempt: 1, Seen: seen(Present)}))
+	if r := w.request("req-a"); r.Status != StatusRevoking || r.KeptBy != "" {
+		t.Errorf("a late answer, and yet it is %s and kept by %q", r.Status, r.KeptBy)
 	}
 	must(t)(w.do(writ, "req-b", ReportGrant{Attempt: 1, Problem: "no", Refused: true}))
 	if got := keeper(); got != "" {
