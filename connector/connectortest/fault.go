@@ -143,17 +143,24 @@ func network(f Fault, crash bool) accident {
 		defer cancel()
 		over := make(chan error, 1)
 		go func() { over <- do(ctx, sc.conn) }()
+		go func() {
+			select {
+			case <-struck:
+				if f.Stall {
+					cancel() // stands for a deadline, without waiting for one
+				}
+			case <-ctx.Done():
+			}
+		}()
 		select {
 		case <-over:
+		case <-time.After(10 * time.Second):
+			sc.Fatalf("%s: the call hangs", sc.accident.name)
+		}
+		select {
 		case <-struck:
-			if hit = true; f.Stall {
-				cancel() // stands for a deadline, without waiting for one
-			}
-			select {
-			case <-over:
-			case <-time.After(10 * time.Second):
-				sc.Fatalf("%s: the call hangs", sc.accident.name)
-			}
+			hit = true
+		default:
 		}
 		sc.proxy.Heal()
 		if crash {
