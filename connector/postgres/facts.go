@@ -41,11 +41,6 @@ var danger = `array(select rolname::text from reach join pg_roles using (oid)
 // version 16 on, whatever a superuser grants is granted by the first superuser.
 const mine = `(m.grantor = me.oid or me.rolsuper and m.grantor = 10 and current_setting('server_version_num')::int >= 160000)`
 
-// ours says whether a membership m is the one that was ordered, where @receipt says that
-// the receipt shows it granted. Up to version 15 there is one membership only,
-// and whoever changes it becomes its grantor.
-const ours = `(` + mine + ` or @receipt and current_setting('server_version_num')::int < 160000)`
-
 var readFacts = with + `
 select me.rolname::text,
 	me.rolsuper or me.rolcreaterole,

@@ -32,14 +32,13 @@ const writsPassword = "the-password-of-writ"
 
 func newSite(t testing.TB) *site {
 	t.Helper()
-	p := realtest.Postgres(t)
-	t.Cleanup(func() { sweep(t, p.DSN) })
 	return siteOn(t, realtest.Database(t))
 }
 
-// siteOn builds the site in a database, as its superuser.
+// siteOn builds the site in a database, as its superuser, and leaves none of it.
 func siteOn(t testing.TB, dsn string) *site {
 	t.Helper()
+	t.Cleanup(func() { sweep(t, dsn) })
 	super := connect(t, dsn)
 	s := &site{t, super, net.JoinHostPort(super.Config().Host, strconv.Itoa(int(super.Config().Port))), super.Config().Database}
 	s.exec(`create role deploy; create table vault (id int); grant select on vault to deploy; grant create on schema public to deploy`)
@@ -57,7 +56,7 @@ func connect(t testing.TB, dsn string) *pgx.Conn {
 	return conn
 }
 
-// sweep removes every role that a site left, after its database is gone.
+// sweep removes every role and table that a site left.
 func sweep(t testing.TB, dsn string) {
 	conn, err := pgx.Connect(context.Background(), dsn)
 	if err != nil {
@@ -72,6 +71,9 @@ func sweep(t testing.TB, dsn string) {
 	}
 	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
+		t.Error(err)
+	}
+	if _, err := conn.Exec(context.Background(), "drop table if exists vault"); err != nil {
 		t.Error(err)
 	}
 	for range 2 { // who granted something goes after what was granted
@@ -185,7 +187,7 @@ var alter = map[connector.Kind]map[string]string{
 		"another setting":   "alter role %s set statement_timeout to 0",
 		"another role":      "grant pg_read_all_data to %s",
 		"admin of the role": "grant deploy to %s with admin option",
-		"not a member":      "revoke deploy from %s",
+		"not a member":      "revoke deploy from %s granted by writ",
 		"given on":          "grant %s to deploy_friend",
 		"of nobody":         "comment on role %s is null",
 		"of another":        "comment on role %s is 'made by Writ for request req-other serial s-2'",
@@ -227,7 +229,9 @@ func (s *site) restore(o connector.Order, r connector.Receipt) {
 			alter role %s nosuperuser;
 			comment on role %[1]s is 'made by Writ for request %s serial s-1';
 			exception when undefined_object then end $do$`, ident(r.External), o.Request))
+		return
 	}
+	s.exec(`revoke deploy from "account-` + o.Request + `" granted by postgres cascade`)
 }
 
 func (s *site) foreign() string {
@@ -287,9 +291,10 @@ func marshal(v any) json.RawMessage {
 // TestContract holds the connector to the contract, by the rights that the
 // documentation asks for and no more.
 func TestContract(t *testing.T) {
+	dsn := realtest.Database(t)
 	connectortest.Run(t, connectortest.Harness{
-		Driver: Driver{},
+		Driver: Driver{patience: 50 * time.Millisecond},
 		Public: []string{"PGHOST", "PGPORT", "PGDATABASE", "PGUSER"},
-		Target: func(t testing.TB) connectortest.Target { return newSite(t).target() },
+		Target: func(t testing.TB) connectortest.Target { return siteOn(t, dsn).target() },
 	})
 }

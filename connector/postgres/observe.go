@@ -179,7 +179,7 @@ var readMembership = with + ` select ` + danger + `, bool_or(m.admin_option),
 	array_remove(array_agg(distinct case when not ` + mine + ` then coalesce(g.rolname::text, m.grantor::text) end), null)
 	from me cross join pg_auth_members m join pg_roles r on r.oid = m.roleid join pg_roles a on a.oid = m.member
 	left join pg_roles g on g.oid = m.grantor
-	where r.rolname = @role and a.rolname = @member having bool_or(` + ours + `)`
+	where r.rolname = @role and a.rolname = @member having bool_or(` + mine + `) or @receipt and count(*) > 0`
 
 func (c *cluster) observeMembership(ctx context.Context, o order, granted bool) (connector.Observation, error) {
 	var danger, others []string
@@ -192,7 +192,7 @@ func (c *cluster) observeMembership(ctx context.Context, o order, granted bool) 
 		seen.Differs = append(seen.Differs, "it came to be with admin option: the member can give it on")
 	}
 	if len(others) > 0 {
-		seen.Differs = append(seen.Differs, "it was also granted by "+strings.Join(others, ", "))
+		seen.Differs = append(seen.Differs, "it was granted by "+strings.Join(others, ", "))
 	}
 	seen.Differs = append(seen.Differs, grown(o, danger)...)
 	return seen, nil

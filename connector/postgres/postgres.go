@@ -7,6 +7,7 @@ package postgres
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,7 +28,9 @@ import (
 )
 
 // Driver opens connectors to PostgreSQL servers.
-type Driver struct{}
+type Driver struct {
+	patience time.Duration // see config.pool; zero: half a second
+}
 
 // Manifest says what PostgreSQL can do. It ends a password by itself, at VALID
 // UNTIL; it knows no end of a membership, whose Observation.Until is zero.
@@ -53,7 +56,9 @@ type config struct {
 }
 
 // pool returns how to connect as c says.
-func (c config) pool(secret func(ref string) (connector.Secret, error)) (*pgxpool.Config, error) {
+// A call that is given up must not go on at the server: it is cancelled there, and
+// its answer awaited for as long as patience lasts.
+func (c config) pool(secret func(ref string) (connector.Secret, error), patience time.Duration) (*pgxpool.Config, error) {
 	if err := c.checkDSN(); err != nil {
 		return nil, err
 	}
@@ -68,10 +73,8 @@ func (c config) pool(secret func(ref string) (connector.Secret, error)) (*pgxpoo
 	if conn.ConnectTimeout == 0 {
 		conn.ConnectTimeout = 10 * time.Second
 	}
-	// A call that is given up must not go on at the server: it is cancelled
-	// there, and its answer awaited for as long as a caller can bear.
 	conn.BuildContextWatcherHandler = func(c *pgconn.PgConn) ctxwatch.Handler {
-		return &pgconn.CancelRequestContextWatcherHandler{Conn: c, DeadlineDelay: time.Second / 2}
+		return &pgconn.CancelRequestContextWatcherHandler{Conn: c, DeadlineDelay: cmp.Or(patience, time.Second/2)}
 	}
 	if c.PasswordFrom == "" {
 		return p, nil // the server knows Writ by certificate or by its operating system account
@@ -101,12 +104,12 @@ func (c config) checkDSN() error {
 }
 
 // Open returns the connector of one server. It does not connect yet.
-func (Driver) Open(ctx context.Context, data json.RawMessage, env connector.Env) (connector.Connector, error) {
+func (d Driver) Open(ctx context.Context, data json.RawMessage, env connector.Env) (connector.Connector, error) {
 	var c config
 	if err := decode(data, &c); err != nil {
 		return nil, fmt.Errorf("postgres: configuration of target %s: %w", env.Target, err)
 	}
-	settings, err := c.pool(env.Secret)
+	settings, err := c.pool(env.Secret, d.patience)
 	if err != nil {
 		return nil, fmt.Errorf("postgres: configuration of target %s: %w", env.Target, err)
 	}

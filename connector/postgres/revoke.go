@@ -156,26 +156,28 @@ func (c *cluster) in(ctx context.Context, database, sql string) error {
 	return err
 }
 
-// revokeMembership ends the membership if it is ours. What somebody else granted
-// is not Writ's to end. Sessions end also where the membership is gone but the
-// receipt shows that it was granted: an earlier call may have got no further.
+// revokeMembership ends the membership if Writ granted it: the server says so, or
+// the receipt does, also if somebody else has granted it since. What was there
+// before is not Writ's to end. Sessions end also where the membership is gone but
+// the receipt shows it: an earlier call may have got no further.
 func (c *cluster) revokeMembership(ctx context.Context, o order, receipt bool) error {
-	var granted bool
-	oid, err := c.settled(ctx, o, readOurs, pgx.NamedArgs{"role": o.Role, "member": o.Member, "receipt": receipt}, &granted)
-	switch {
-	case err != nil:
-		return fault(ctx, "look before revoking", err)
-	case granted:
-		err = c.end(ctx, fmt.Sprintf("revoke %s from %s", ident(o.Role), ident(o.Member)), oid)
-	case receipt:
-		err = c.end(ctx, "", oid)
+	var revoke string
+	oid, err := c.settled(ctx, o, readOurs, pgx.NamedArgs{"role": o.Role, "member": o.Member, "receipt": receipt}, &revoke)
+	if err == nil && (revoke != "" || receipt) {
+		err = c.end(ctx, revoke, oid)
 	}
 	return fault(ctx, "end "+o.external(), err)
 }
 
-const readOurs = `select a.oid, coalesce(bool_or(` + ours + `), false)
+// readOurs returns the statements that end a membership, first of all what Writ's
+// role granted. Since version 16 each grantor's is a membership of its own; before,
+// there is one, and a superuser alone may name its grantor.
+const readOurs = `select a.oid, coalesce(string_agg(
+		format('revoke %I from %I', r.rolname, a.rolname) || case when current_setting('server_version_num')::int >= 160000
+			then format(' granted by %I', g.rolname) else '' end || ' cascade',
+		'; commit; begin; ' order by not ` + mine + `) filter (where m.roleid is not null and (` + mine + ` or @receipt)), '')
 	from pg_roles me cross join pg_roles r cross join pg_roles a
-	left join pg_auth_members m on m.roleid = r.oid and m.member = a.oid
+	left join pg_auth_members m on m.roleid = r.oid and m.member = a.oid left join pg_roles g on g.oid = m.grantor
 	where me.rolname = current_user and r.rolname = @role and a.rolname = @member group by a.oid`
 
 // sqlState returns the SQLSTATE of what the server said, or "".
