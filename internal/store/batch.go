@@ -107,7 +107,7 @@ func (b *batch) decide(w *work) (refused, err error) {
 	if refused != nil {
 		return refused, nil
 	}
-	s := stage{request: r, docs: b.state.docs}
+	s := stage{request: r, docs: b.memory.docs}
 	if refused := s.take(b, c, events); refused != nil {
 		return refused, nil
 	}
@@ -211,7 +211,7 @@ func (b *batch) keep(c Change, before writ.Request, s stage) error {
 		}
 	}
 	b.events, b.records = append(b.events, s.events...), append(b.records, s.records...)
-	b.state.docs = s.docs
+	b.memory.docs = s.docs
 	for _, t := range c.Texts {
 		b.texts[textName{t.Request, t.Name}] = t
 	}
@@ -222,7 +222,7 @@ func (b *batch) keep(c Change, before writ.Request, s stage) error {
 		b.changed[c.ID] = before
 		b.order = append(b.order, c.ID)
 	}
-	b.state.requests.put(c.ID, s.request)
+	b.memory.requests.put(c.ID, s.request)
 	return b.relive(s.request)
 }
 

@@ -123,7 +123,10 @@ func BenchmarkUpdate(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
+				c0, p0 := selfCPU(), pgCPU(b, db)
 				rate := crowd(b, callers, lives(b, db))
+				b.ReportMetric((selfCPU()-c0)/float64(b.N), "cpu-us")
+				b.ReportMetric((pgCPU(b, db)-p0)/float64(b.N), "pgcpu-us")
 				after, err := db.Stats(b.Context())
 				if err != nil {
 					b.Fatal(err)

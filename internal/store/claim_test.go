@@ -137,7 +137,7 @@ func TestClaimTakesTheLongestDueFirst(t *testing.T) {
 			want = append(want, authorized(t, db, n).ID)
 		}
 		for i, id := range want { // starts are in whole seconds, so set them apart
-			if _, err := sideways(t, db).Exec("UPDATE requests SET due = $1 WHERE id = $2", 1000-i, string(id)); err != nil {
+			if _, err := sideways(t, db).Exec("UPDATE states SET due = $1 WHERE request = $2", 1000-i, string(id)); err != nil {
 				t.Fatal(err)
 			}
 		}

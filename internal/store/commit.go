@@ -13,11 +13,11 @@ import (
 // A writer is the committer: the one goroutine of a DB that changes the
 // database, and its connection.
 type writer struct {
-	db    *DB
-	conn  *database.Conn
-	state *state // what the database says; nil if that is not known
-	last  int    // how many were answered together
-	swept time.Time
+	db     *DB
+	conn   *database.Conn
+	memory *memory // what the database says; nil if that is not known
+	last   int     // how many were answered together
+	swept  time.Time
 }
 
 // start makes sure that the database is there and that its ledger is ours.
@@ -157,8 +157,8 @@ func (w *writer) begin(ctx context.Context) (*batch, error) {
 	} else if late > 0 {
 		b.now = newest
 	}
-	if w.state == nil || w.state.head != h {
-		if w.state, err = b.load(); err != nil {
+	if w.memory == nil || w.memory.head != h {
+		if w.memory, err = b.load(); err != nil {
 			return nil, err
 		}
 	}
@@ -186,5 +186,5 @@ func (w *writer) drop() {
 	if w.conn != nil {
 		w.conn.Close()
 	}
-	w.conn, w.state = nil, nil
+	w.conn, w.memory = nil, nil
 }

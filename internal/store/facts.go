@@ -1,6 +1,7 @@
 package store
 
 import (
+	"database/sql"
 	"slices"
 
 	"github.com/writhq/writ"
@@ -17,7 +18,7 @@ func (b *batch) prefetch(works []*work) error {
 		if c.Key != nil {
 			keys = append(keys, repeat{c.Key.Caller, c.Key.Key})
 		}
-		if _, ok := b.state.requests.get(c.ID); !ok && c.ID != "" {
+		if _, ok := b.memory.requests.get(c.ID); !ok && c.ID != "" {
 			ids = append(ids, string(c.ID))
 		}
 	}
@@ -28,9 +29,9 @@ func (b *batch) prefetch(works []*work) error {
 		return err
 	}
 	for _, w := range works {
-		r, _ := b.state.requests.get(w.change.ID)
+		r, _ := b.memory.requests.get(w.change.ID)
 		uid := b.subject(r, w.change.Subject)
-		if _, ok := b.state.live.get(uid); !ok && uid != "" {
+		if _, ok := b.memory.live.get(uid); !ok && uid != "" {
 			uids = append(uids, string(uid))
 		}
 	}
@@ -43,12 +44,12 @@ func (b *batch) request(id writ.ID) (writ.Request, error) {
 	if id == "" {
 		return writ.Request{}, nil
 	}
-	r, ok := b.state.requests.get(id)
+	r, ok := b.memory.requests.get(id)
 	if ok {
 		return r, nil
 	}
 	err := b.readRequests([]any{string(id)})
-	r, _ = b.state.requests.get(id)
+	r, _ = b.memory.requests.get(id)
 	return r, err
 }
 
@@ -57,12 +58,12 @@ func (b *batch) subject(r writ.Request, ref writ.Ref) writ.UID {
 	if r.Seq > 0 {
 		return r.Terms.Subject.UID
 	}
-	return b.state.docs.dir.Identities[ref].UID
+	return b.memory.docs.dir.Identities[ref].UID
 }
 
 // facts fills in what only the store knows.
 func (b *batch) facts(r writ.Request, ref writ.Ref) (writ.Facts, error) {
-	f := writ.Facts{Now: b.now, Directory: b.state.docs.dir}
+	f := writ.Facts{Now: b.now, Directory: b.memory.docs.dir}
 	all, err := b.live(b.subject(r, ref))
 	if err != nil || len(all) == 0 {
 		return f, err
@@ -91,12 +92,12 @@ func (b *batch) live(uid writ.UID) ([]writ.Live, error) {
 	if uid == "" {
 		return nil, nil
 	}
-	all, ok := b.state.live.get(uid)
+	all, ok := b.memory.live.get(uid)
 	if ok {
 		return all, nil
 	}
 	err := b.readLive([]any{string(uid)})
-	all, _ = b.state.live.get(uid)
+	all, _ = b.memory.live.get(uid)
 	return all, err
 }
 
@@ -116,37 +117,38 @@ func (b *batch) relive(r writ.Request) error {
 	case r.Status.Live():
 		all = append(all, r.Live())
 	}
-	b.state.live.put(uid, all)
+	b.memory.live.put(uid, all)
 	return nil
 }
 
 func (b *batch) readRequests(ids []any) error {
 	for _, id := range ids {
-		b.state.requests.put(writ.ID(id.(string)), writ.Request{})
+		b.memory.requests.put(writ.ID(id.(string)), writ.Request{})
 	}
-	return database.ScanIn(b.ctx, b.conn, "SELECT body FROM requests WHERE id IN ", 1, ids, func(scan database.Scanner) error {
-		var body []byte
-		if err := scan(&body); err != nil {
+	return database.ScanIn(b.ctx, b.conn, "SELECT r.fixed, s.moving FROM requests r JOIN states s ON s.request = r.id WHERE r.id IN ", 1, ids, func(scan database.Scanner) error {
+		var asked, became sql.RawBytes
+		if err := scan(&asked, &became); err != nil {
 			return err
 		}
-		r, err := decodeRequest(body)
-		b.state.requests.put(r.ID, r)
+		r, err := decode(asked, became)
+		b.memory.requests.put(r.ID, r)
 		return err
 	})
 }
 
 func (b *batch) readLive(uids []any) error {
 	for _, uid := range uids {
-		b.state.live.put(writ.UID(uid.(string)), nil)
+		b.memory.live.put(writ.UID(uid.(string)), nil)
 	}
-	return database.ScanIn(b.ctx, b.conn, "SELECT live, id, status, entitlement, target, environment, hold, inflight FROM requests WHERE live IN ", 1, uids, func(scan database.Scanner) error {
+	return database.ScanIn(b.ctx, b.conn, `SELECT s.live, r.id, s.status, r.entitlement, r.target, r.environment, r.hold, s.inflight
+		FROM states s JOIN requests r ON r.id = s.request WHERE s.live IN `, 1, uids, func(scan database.Scanner) error {
 		var uid writ.UID
 		var l writ.Live
 		if err := scan(&uid, &l.ID, &l.Status, &l.Entitlement, &l.Target, &l.Environment, &l.Hold, &l.InFlight); err != nil {
 			return err
 		}
-		all, _ := b.state.live.get(uid)
-		b.state.live.put(uid, append(all, l))
+		all, _ := b.memory.live.get(uid)
+		b.memory.live.put(uid, append(all, l))
 		return nil
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/writhq/writ"
@@ -13,15 +14,15 @@ import (
 
 // Get returns a request, or writ.NotFound.
 func (db *DB) Get(ctx context.Context, id writ.ID) (writ.Request, error) {
-	var body []byte
-	err := db.data.Read.QueryRowContext(ctx, "SELECT body FROM requests WHERE id = $1", string(id)).Scan(&body)
+	var asked, became []byte
+	err := db.data.Read.QueryRowContext(ctx, "SELECT r.fixed, s.moving FROM requests r JOIN states s ON s.request = r.id WHERE r.id = $1", string(id)).Scan(&asked, &became)
 	if errors.Is(err, sql.ErrNoRows) {
 		return writ.Request{}, writ.Errorf(writ.NotFound, "there is no request %q", id)
 	}
 	if err != nil {
 		return writ.Request{}, database.Explain(err)
 	}
-	return decodeRequest(body)
+	return decode(asked, became)
 }
 
 // A Query selects requests. Empty fields select all.
@@ -48,11 +49,11 @@ func (db *DB) List(ctx context.Context, q Query) ([]writ.Request, error) {
 	defer rows.Close()
 	var out []writ.Request
 	for rows.Next() {
-		var body sql.RawBytes
-		if err := rows.Scan(&body); err != nil {
+		var asked, became sql.RawBytes
+		if err := rows.Scan(&asked, &became); err != nil {
 			return nil, database.Explain(err)
 		}
-		r, err := decodeRequest(body)
+		r, err := decode(asked, became)
 		if err != nil {
 			return nil, err
 		}
@@ -61,56 +62,65 @@ func (db *DB) List(ctx context.Context, q Query) ([]writ.Request, error) {
 	return out, database.Explain(rows.Err())
 }
 
-// sql returns the statement for a query and its arguments.
+// sql returns the statement for a query and its arguments. Each way to select
+// has an index that ends in the request, so a page is read in its order.
 func (q Query) sql() (string, []any) {
 	var args []any
-	var from, where strings.Builder
-	from.WriteString("SELECT r.body FROM requests r")
-	add := func(b *strings.Builder, text string, arg any) {
-		args = append(args, arg)
-		fmt.Fprintf(b, text, len(args))
+	arg := func(value any) string {
+		args = append(args, value)
+		return "$" + strconv.Itoa(len(args))
 	}
-	if q.Party != "" {
-		add(&from, " JOIN links p ON p.request = r.id AND p.key = $%d", string(q.Party))
-	}
-	if q.Approver != "" {
-		add(&from, " JOIN links w ON w.request = r.id AND w.waits = 1 AND w.key = $%d", string(q.Approver))
-	}
-	if q.Condition != "" {
-		add(&from, " JOIN links c ON c.request = r.id AND c.key = $%d", endKey(q.Condition))
+	from, id := "requests r JOIN states s ON s.request = r.id", "r.id"
+	var where []string
+	if len(q.Status) > 0 {
+		id = "s.request"
+		where = q.status(arg)
 	}
 	for _, f := range []struct{ column, is string }{
 		{"subject", string(q.Subject)}, {"requester", string(q.Requester)}, {"entitlement", q.Entitlement}, {"target", q.Target},
 	} {
 		if f.is != "" {
-			add(&where, " AND r."+f.column+" = $%d", f.is)
+			id = "r.id"
+			where = append(where, "r."+f.column+" = "+arg(f.is))
+		}
+	}
+	for _, f := range []struct{ table, key, and string }{
+		{"c", endKey(q.Condition), ""}, {"p", string(q.Party), ""}, {"w", string(q.Approver), " AND w.waits = 1"},
+	} {
+		if f.key != "" && f.key != endKey("") {
+			id = f.table + ".request"
+			from += " JOIN links " + f.table + " ON " + id + " = r.id AND " + f.table + ".key = " + arg(f.key) + f.and
 		}
 	}
 	if q.Before != "" {
-		add(&where, " AND r.id < $%d", string(q.Before))
+		where = append(where, id+" < "+arg(string(q.Before)))
 	}
-	q.status(&where, add)
+	text := "SELECT r.fixed, s.moving FROM " + from
+	if len(where) > 0 {
+		text += " WHERE " + strings.Join(where, " AND ")
+	}
 	limit := q.Limit
 	if limit <= 0 {
 		limit = 50
 	}
-	add(&where, " ORDER BY r.id DESC LIMIT $%d", min(limit, 1000))
-	return from.String() + strings.Replace(where.String(), " AND", " WHERE", 1), args
+	return text + " ORDER BY " + id + " DESC LIMIT " + arg(min(limit, 1000)), args
 }
 
-func (q Query) status(where *strings.Builder, add func(*strings.Builder, string, any)) {
-	if len(q.Status) == 0 {
-		return
-	}
+func (q Query) status(arg func(any) string) []string {
+	var list []string
 	live := true
-	for i, s := range q.Status {
-		add(where, []string{" AND r.status IN ($%d", ", $%d"}[min(i, 1)], string(s))
+	for _, s := range q.Status {
+		list = append(list, arg(string(s)))
 		live = live && s.Live()
 	}
-	where.WriteString(")")
+	where := []string{"s.status IN (" + strings.Join(list, ", ") + ")"}
 	if live {
-		where.WriteString(" AND r.live IS NOT NULL") // their index is small
+		where = append(where, "s.live IS NOT NULL") // few are, and they have an index
 	}
+	if live && q.Subject != "" {
+		where = append(where, "s.live = "+arg(string(q.Subject)))
+	}
+	return where
 }
 
 // An Entry is one event of the ledger, with the exact bytes that are hashed.

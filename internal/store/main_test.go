@@ -185,7 +185,7 @@ func TestProcessesShareOneDatabase(t *testing.T) {
 		}
 	}
 	saw.check(t, db)
-	if n := count(t, db, "SELECT count(*) FROM requests WHERE status = 'closed'"); n != 60 {
+	if n := count(t, db, "SELECT count(*) FROM states WHERE status = 'closed'"); n != 60 {
 		t.Errorf("%d requests were closed, want 60", n)
 	}
 	if len(saw.claims) != 120 {

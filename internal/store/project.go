@@ -1,92 +1,77 @@
 package store
 
 import (
-	"database/sql"
 	"encoding/json"
+	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/writhq/writ"
 	"github.com/writhq/writ/internal/store/database"
 )
 
-// A row is what table requests says of a request, but for its id and for who
-// holds it.
-type row struct {
-	seq          int64
-	status, task string
-	due          sql.NullInt64
-	inflight     int64
-	live         sql.NullString // uid of the subject, until it is over
-	subject      string
-	requester    string
-	entitlement  string
-	target       string
-	environment  string
-	hold         string
-	body         string
+const (
+	requestColumns = "subject, requester, entitlement, target, environment, hold, fixed"
+	stateColumns   = "seq, status, task, due, inflight, live, moving"
+)
+
+var (
+	requests = database.Table{Name: "requests", Columns: "id, " + requestColumns, After: "ON CONFLICT (id) DO UPDATE SET fixed = excluded.fixed"}
+
+	// A request that changed is let go by the worker that held it, unless a call
+	// to the target is under way: that one is still the worker's.
+	states = database.Table{Name: "states", Columns: "request, busy, " + stateColumns,
+		After: `ON CONFLICT (request) DO UPDATE SET seq = excluded.seq, status = excluded.status, task = excluded.task, due = excluded.due,
+		busy = CASE WHEN excluded.inflight = 1 THEN states.busy ELSE 0 END, inflight = excluded.inflight, live = excluded.live, moving = excluded.moving`}
+)
+
+type (
+	// fixed is the part of a request that stays as it was asked for.
+	fixed struct {
+		Terms   *writ.Terms   `json:"terms"`
+		Verdict *writ.Verdict `json:"verdict"`
+	}
+	// moving is all the rest.
+	moving struct {
+		*writ.Request
+		Terms   *struct{} `json:"terms,omitempty"` // hides the Request's
+		Verdict *struct{} `json:"verdict,omitempty"`
+	}
+)
+
+// requestRow returns the values of requestColumns.
+func requestRow(r writ.Request) ([]any, error) {
+	data, err := json.Marshal(fixed{&r.Terms, &r.Verdict})
+	t, e := r.Terms, r.Terms.Entitlement
+	return []any{string(t.Subject.UID), string(t.Requester.UID), e.Name, e.Target, e.Environment, string(t.Hold()), string(data)}, err
 }
 
-const rowColumns = "seq, status, task, due, inflight, live, subject, requester, entitlement, target, environment, hold, body"
-
-// A request that changed is let go by the worker that held it, unless a call
-// to the target is under way: that one is still the worker's.
-var requests = database.Table{Name: "requests", Columns: "id, busy, " + rowColumns, After: `ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, status = excluded.status, task = excluded.task, due = excluded.due,
-	busy = CASE WHEN excluded.inflight = 1 THEN requests.busy ELSE 0 END, inflight = excluded.inflight, live = excluded.live, body = excluded.body`}
-
-func rowOf(r writ.Request) (row, error) {
-	body, err := json.Marshal(r)
-	if err != nil {
-		return row{}, err
-	}
+// stateRow returns the values of stateColumns.
+func stateRow(r writ.Request) ([]any, error) {
+	data, err := json.Marshal(moving{Request: &r})
+	var due, live any
 	task, at := r.Todo()
-	t, e := r.Terms, r.Terms.Entitlement
-	is := row{
-		seq: int64(r.Seq), status: string(r.Status), task: string(task), subject: string(t.Subject.UID), requester: string(t.Requester.UID),
-		entitlement: e.Name, target: e.Target, environment: e.Environment, hold: string(t.Hold()), body: string(body),
-	}
 	if task != writ.Nothing {
-		is.due = sql.NullInt64{Int64: micros(at), Valid: true}
-	}
-	if r.InFlight {
-		is.inflight = 1
+		due = micros(at)
 	}
 	if r.Status.Live() {
-		is.live = sql.NullString{String: is.subject, Valid: true}
+		live = string(r.Terms.Subject.UID)
 	}
-	return is, nil
-}
-
-func (r *row) values() []any {
-	return []any{r.seq, r.status, r.task, r.due, r.inflight, r.live, r.subject, r.requester, r.entitlement, r.target, r.environment, r.hold, r.body}
-}
-
-// fields are where a statement's answer is scanned to.
-func (r *row) fields() []any {
-	return []any{&r.seq, &r.status, &r.task, &r.due, &r.inflight, &r.live, &r.subject, &r.requester, &r.entitlement, &r.target, &r.environment, &r.hold, &r.body}
-}
-
-// differs names the columns in which a stored row is not what it should be. A
-// body that another version of the program wrote may look different and say
-// the same.
-func (r *row) differs(is *row) string {
-	var names []string
-	should, stored := r.values(), is.values()
-	for i, name := range strings.Split(rowColumns, ", ") {
-		if should[i] != stored[i] && (name != "body" || !sameBody(r.body, is.body)) {
-			names = append(names, name)
-		}
+	inflight := int64(0)
+	if r.InFlight {
+		inflight = 1
 	}
-	return strings.Join(names, ", ")
+	return []any{int64(r.Seq), string(r.Status), string(task), due, inflight, live, string(data)}, err
 }
 
-func sameBody(should, is string) bool {
-	r, err := decodeRequest([]byte(is))
+// decode reads a request from the two columns that hold it.
+func decode(asked, became []byte) (r writ.Request, err error) {
+	if err = json.Unmarshal(asked, &fixed{&r.Terms, &r.Verdict}); err == nil {
+		err = json.Unmarshal(became, &moving{Request: &r})
+	}
 	if err != nil {
-		return false
+		err = fmt.Errorf("a stored request cannot be read: %w; run 'writ verify'", err)
 	}
-	again, err := json.Marshal(r)
-	return err == nil && string(again) == should
+	return r, err
 }
 
 // A link says that a request has to do with somebody, by uid, or with a
@@ -131,16 +116,23 @@ func linksOf(r writ.Request) []link {
 }
 
 // A projection is the rows that follow from requests, ready to be written.
-type projection struct{ requests, links []any }
+type projection struct{ requests, states, links []any }
 
 // add adds what is to be written for a request that was as before, or did not
-// exist. A request never loses a link.
+// exist. What it was asked for changes only with the terms, and it never loses
+// a link.
 func (p *projection) add(before, r writ.Request) error {
-	is, err := rowOf(r)
+	values, err := stateRow(r)
 	if err != nil {
 		return err
 	}
-	p.requests = append(append(p.requests, string(r.ID), int64(0)), is.values()...)
+	p.states = append(append(p.states, string(r.ID), int64(0)), values...)
+	if before.Digest != r.Digest {
+		if values, err = requestRow(r); err != nil {
+			return err
+		}
+		p.requests = append(append(p.requests, string(r.ID)), values...)
+	}
 	was := linksOf(before)
 	for _, l := range linksOf(r) {
 		if !slices.Contains(was, l) {
@@ -150,9 +142,12 @@ func (p *projection) add(before, r writ.Request) error {
 	return nil
 }
 
-// writeTo writes the rows.
-func (p *projection) writeTo(b *batch) error {
+// write writes the rows.
+func (p *projection) write(b *batch) error {
 	if err := b.conn.Insert(b.ctx, requests, p.requests); err != nil {
+		return err
+	}
+	if err := b.conn.Insert(b.ctx, states, p.states); err != nil {
 		return err
 	}
 	return b.conn.Insert(b.ctx, links, p.links)

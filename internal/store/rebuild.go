@@ -21,7 +21,7 @@ func (db *DB) Rebuild(ctx context.Context, progress func(done, total int64)) err
 }
 
 func (b *batch) rebuild(ctx context.Context, progress func(done, total int64)) error {
-	for _, t := range []database.Table{requests, links, documents} {
+	for _, t := range []database.Table{requests, states, links, documents} {
 		if err := b.conn.Exec(b.ctx, "DELETE FROM "+t.Name); err != nil {
 			return err
 		}
@@ -52,6 +52,6 @@ func (b *batch) rebuild(ctx context.Context, progress func(done, total int64)) e
 		if err := b.conn.Insert(b.ctx, documents, docs); err != nil {
 			return err
 		}
-		return p.writeTo(b)
+		return p.write(b)
 	})
 }

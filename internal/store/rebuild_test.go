@@ -30,7 +30,8 @@ func derived(t testing.TB, db *DB) map[string][][]any {
 	t.Helper()
 	out := map[string][][]any{}
 	for table, text := range map[string]string{
-		"requests":  "SELECT id, " + rowColumns + " FROM requests ORDER BY id",
+		"requests":  "SELECT id, " + requestColumns + " FROM requests ORDER BY id",
+		"states":    "SELECT request, " + stateColumns + " FROM states ORDER BY request",
 		"links":     "SELECT key, request, waits FROM links ORDER BY key, request",
 		"documents": "SELECT stream, pos FROM documents ORDER BY stream",
 	} {
@@ -65,7 +66,7 @@ func TestRebuildMakesTheSameAgain(t *testing.T) {
 		all := someLives(t, db)
 		put(t, db, writ.Identity{Header: writ.Header{Kind: "identity", Name: "human/gil"}, State: "disabled"})
 		want := derived(t, db)
-		for _, spoil := range []string{"DELETE FROM links", "UPDATE requests SET status = 'closed', due = NULL, body = '{}'", "DELETE FROM documents"} {
+		for _, spoil := range []string{"DELETE FROM links", "UPDATE states SET status = 'closed', due = NULL, moving = '{}'", "UPDATE requests SET fixed = '{}'", "DELETE FROM documents"} {
 			if _, err := sideways(t, db).ExecContext(t.Context(), spoil); err != nil {
 				t.Fatal(err)
 			}

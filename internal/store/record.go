@@ -57,7 +57,7 @@ func (b *batch) project() error {
 	var over []any // whose credential nobody may claim any more
 	for _, id := range b.order {
 		before := b.changed[id]
-		after, _ := b.state.requests.get(id)
+		after, _ := b.memory.requests.get(id)
 		if err := p.add(before, after); err != nil {
 			return err
 		}
@@ -65,7 +65,7 @@ func (b *batch) project() error {
 			over = append(over, string(id))
 		}
 	}
-	if err := p.writeTo(b); err != nil {
+	if err := p.write(b); err != nil {
 		return err
 	}
 	return database.ScanIn(b.ctx, b.conn, "DELETE FROM deliveries WHERE request IN ", 1, over, nil)
@@ -76,7 +76,7 @@ func claimable(s writ.Status) bool { return s == writ.StatusGranting || s == wri
 
 // advance signs for the events of the batch and moves the head.
 func (b *batch) advance() error {
-	edge, changed, err := b.state.edge.Append(b.records)
+	edge, changed, err := b.memory.edge.Append(b.records)
 	if err != nil {
 		return err
 	}
@@ -91,17 +91,17 @@ func (b *batch) advance() error {
 	if err != nil {
 		return err
 	}
-	h := head{edge.Size(), b.state.docs.docs, micros(b.now), note}
+	h := head{edge.Size(), b.memory.docs.docs, micros(b.now), note}
 	if len(b.events) == 0 {
 		h.at = b.head.at
 	}
-	if len(b.events) > 0 && b.now.Sub(b.state.kept) >= time.Minute {
-		b.state.kept = b.now
+	if len(b.events) > 0 && b.now.Sub(b.memory.kept) >= time.Minute {
+		b.memory.kept = b.now
 		if err := b.conn.Insert(b.ctx, checkpoints, []any{h.size, h.at, note}); err != nil {
 			return err
 		}
 	}
-	b.state.head, b.state.edge = h, edge
+	b.memory.head, b.memory.edge = h, edge
 	err = b.conn.Exec(b.ctx, "UPDATE head SET size = $1, docs = $2, at = $3, checkpoint = $4", h.size, h.docs, h.at, h.checkpoint)
 	return err
 }
@@ -119,8 +119,8 @@ func (b *batch) commit() error {
 	if err := b.conn.Commit(b.ctx); err != nil {
 		return err
 	}
-	b.state.requests.age(maxCached)
-	b.state.live.age(maxCached)
+	b.memory.requests.age(maxCached)
+	b.memory.live.age(maxCached)
 	return nil
 }
 
@@ -137,10 +137,10 @@ func (b *batch) publish(works []*work) {
 	if len(b.events) == 0 {
 		return
 	}
-	b.db.show(b.state.docs)
+	b.db.show(b.memory.docs)
 	due := false
 	for _, id := range b.order {
-		r, _ := b.state.requests.get(id)
+		r, _ := b.memory.requests.get(id)
 		task, at := r.Todo()
 		due = due || task != writ.Nothing && !at.After(b.now) && !r.InFlight
 		b.db.wakers.wake(id)

@@ -57,7 +57,7 @@ func (db *DB) Stats(ctx context.Context) (Stats, error) {
 	s := db.counters.Stats
 	db.counters.mu.Unlock()
 	s.Queued, s.Live = len(db.queue), map[writ.Status]int{}
-	rows, err := db.data.Read.QueryContext(ctx, "SELECT status, count(*) FROM requests WHERE live IS NOT NULL GROUP BY status")
+	rows, err := db.data.Read.QueryContext(ctx, "SELECT status, count(*) FROM states WHERE live IS NOT NULL GROUP BY status")
 	if err != nil {
 		return s, database.Explain(err)
 	}
@@ -75,7 +75,7 @@ func (db *DB) Stats(ctx context.Context) (Stats, error) {
 	}
 	at := now()
 	var oldest sql.NullInt64
-	err = db.data.Read.QueryRowContext(ctx, "SELECT size, (SELECT min(due) FROM requests WHERE due <= $1 AND busy <= $1) FROM head", micros(at)).Scan(&s.Size, &oldest)
+	err = db.data.Read.QueryRowContext(ctx, "SELECT size, (SELECT min(due) FROM states WHERE due <= $1 AND busy <= $1) FROM head", micros(at)).Scan(&s.Size, &oldest)
 	if oldest.Valid {
 		s.Overdue = at.Sub(time.UnixMicro(oldest.Int64))
 	}

@@ -9,7 +9,7 @@ import (
 // A Conn is the one connection that writes, with its transaction. All texts
 // that it is given are few, so each is prepared once. It is for one goroutine.
 type Conn struct {
-	pool  *sql.DB
+	db    *DB
 	conn  *sql.Conn
 	stmts map[string]*sql.Stmt // by text
 }
@@ -20,7 +20,7 @@ func (d *DB) Conn(ctx context.Context) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Conn{d.Write, conn, map[string]*sql.Stmt{}}, nil
+	return &Conn{d, conn, map[string]*sql.Stmt{}}, nil
 }
 
 // Exec runs a statement.
@@ -46,7 +46,11 @@ func (c *Conn) prepare(ctx context.Context, text string) (*sql.Stmt, error) {
 	if s, ok := c.stmts[text]; ok {
 		return s, nil
 	}
-	s, err := c.conn.PrepareContext(ctx, text)
+	own := text
+	if !c.db.Shared {
+		own = unnumbered(text)
+	}
+	s, err := c.conn.PrepareContext(ctx, own)
 	if err == nil {
 		c.stmts[text] = s
 	}
@@ -83,7 +87,7 @@ func (c *Conn) Close() {
 	for _, s := range c.stmts {
 		_ = s.Close()
 	}
-	c.pool.SetMaxIdleConns(0)
+	c.db.Write.SetMaxIdleConns(0)
 	_ = c.conn.Close()
-	c.pool.SetMaxIdleConns(1)
+	c.db.Write.SetMaxIdleConns(1)
 }

@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 
 	_ "modernc.org/sqlite" // driver "sqlite"
@@ -42,6 +44,24 @@ func (d *DB) connectSQLite(readOnly bool) (err error) {
 		d.Write.SetMaxOpenConns(1)
 	}
 	return err
+}
+
+var parameter = regexp.MustCompile(`\$[0-9]+`)
+
+// unnumbered writes parameters that stand in their order as "?". SQLite finds
+// the name of a numbered one by counting, which takes long where there are
+// hundreds.
+func unnumbered(text string) string {
+	n, ordered := 0, true
+	plain := parameter.ReplaceAllStringFunc(text, func(p string) string {
+		n++
+		ordered = ordered && p == "$"+strconv.Itoa(n)
+		return "?"
+	})
+	if ordered {
+		return plain
+	}
+	return text
 }
 
 // fileURL writes a path so that no character of it is taken for an option.

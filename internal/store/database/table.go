@@ -39,9 +39,8 @@ func lists(n, width int) string {
 	return b.String()
 }
 
-// maxRows is how many rows one statement writes or looks for. SQLite finds the
-// name of a parameter by counting, so a statement with thousands would be slow.
-const maxRows = 16
+// maxRows is how many rows one statement writes or looks for.
+const maxRows = 64
 
 // chunk returns how many of n rows the next statement takes: a power of two,
 // so that a handful of prepared statements serves any number.

@@ -1,6 +1,6 @@
 -- One text for SQLite and PostgreSQL: BIGINT, TEXT, BYTEA. Times are microseconds
 -- since 1970 in UTC. Nothing but head, events, tiles and checkpoints is the truth;
--- requests, links and documents are derived from events and can be
+-- requests, states, links and documents are derived from events and can be
 -- made again; the rest has no history worth proving.
 
 -- +goose Up
@@ -34,30 +34,35 @@ CREATE TABLE checkpoints (                -- of earlier sizes, at most one a min
 	note TEXT   NOT NULL
 );
 
-CREATE TABLE requests (
-	id          TEXT   PRIMARY KEY,
-	seq         BIGINT NOT NULL,
-	status      TEXT   NOT NULL,
-	task        TEXT   NOT NULL,
-	due         BIGINT,                   -- when the task wants doing
-	busy        BIGINT NOT NULL,          -- until when a worker holds it
-	inflight    BIGINT NOT NULL,
-	live        TEXT,                     -- uid of the subject while access exists or may
-	subject     TEXT   NOT NULL,          -- uid
-	requester   TEXT   NOT NULL,          -- uid
-	entitlement TEXT   NOT NULL,
-	target      TEXT   NOT NULL,
-	environment TEXT   NOT NULL,
-	hold        TEXT   NOT NULL,
-	body        TEXT   NOT NULL           -- writ.Request as JSON
+CREATE TABLE requests (                   -- what was asked for
+	id          TEXT PRIMARY KEY,
+	subject     TEXT NOT NULL,            -- uid
+	requester   TEXT NOT NULL,            -- uid
+	entitlement TEXT NOT NULL,
+	target      TEXT NOT NULL,
+	environment TEXT NOT NULL,
+	hold        TEXT NOT NULL,
+	fixed       TEXT NOT NULL             -- terms and verdict of writ.Request as JSON
 );
-CREATE INDEX requests_due         ON requests (due) WHERE due IS NOT NULL;
-CREATE INDEX requests_live        ON requests (live, status) WHERE live IS NOT NULL;
-CREATE INDEX requests_status      ON requests (status, id);
 CREATE INDEX requests_subject     ON requests (subject, id);
 CREATE INDEX requests_requester   ON requests (requester, id);
 CREATE INDEX requests_entitlement ON requests (entitlement, id);
 CREATE INDEX requests_target      ON requests (target, id);
+
+CREATE TABLE states (                     -- what has become of it: small, because it changes often
+	request  TEXT   PRIMARY KEY,
+	seq      BIGINT NOT NULL,
+	status   TEXT   NOT NULL,
+	task     TEXT   NOT NULL,
+	due      BIGINT,                      -- when the task wants doing
+	busy     BIGINT NOT NULL,             -- until when a worker holds it
+	inflight BIGINT NOT NULL,
+	live     TEXT,                        -- uid of the subject while access exists or may
+	moving   TEXT   NOT NULL              -- the rest of writ.Request as JSON
+);
+CREATE INDEX states_due    ON states (due) WHERE due IS NOT NULL;
+CREATE INDEX states_live   ON states (live, status) WHERE live IS NOT NULL;
+CREATE INDEX states_status ON states (status, request);
 
 CREATE TABLE links (                      -- what a request has to do with
 	key     TEXT   NOT NULL,              -- uid of who has a part in it, or "end:" and a condition that ends it

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"time"
@@ -28,10 +27,10 @@ type snapshot struct {
 	seqs map[string]int // last event of each document's stream, also of removed ones
 }
 
-// state is what the committer remembers of the database. It holds exactly as
+// A memory is what the committer remembers of the database. It holds exactly as
 // long as the head row is the one it was made for: if another process wrote,
 // or a transaction failed, it is made again.
-type state struct {
+type memory struct {
 	head     head
 	edge     ledger.Edge
 	docs     *snapshot
@@ -42,8 +41,8 @@ type state struct {
 
 // load reads what is behind the head row. A ledger that is not ours to sign,
 // or whose tiles do not give the signed root, gets no further event.
-func (b *batch) load() (*state, error) {
-	s := &state{head: b.head, requests: newCache[writ.ID, writ.Request](), live: newCache[writ.UID, []writ.Live]()}
+func (b *batch) load() (*memory, error) {
+	s := &memory{head: b.head, requests: newCache[writ.ID, writ.Request](), live: newCache[writ.UID, []writ.Live]()}
 	var err error
 	if s.edge, err = b.loadEdge(); err != nil {
 		return nil, err
@@ -183,13 +182,4 @@ func (c *cache[K, V]) age(max int) {
 	if len(c.young) > max {
 		c.old, c.young = c.young, make(map[K]V, max)
 	}
-}
-
-// decodeRequest reads the body of a row of requests.
-func decodeRequest(body []byte) (writ.Request, error) {
-	var r writ.Request
-	if err := json.Unmarshal(body, &r); err != nil {
-		return r, fmt.Errorf("a row of requests cannot be read: %w; run 'writ verify'", err)
-	}
-	return r, nil
 }
