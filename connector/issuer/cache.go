@@ -119,11 +119,6 @@ func (c *cache) makeRoom() {
 	c.whole = false
 }
 
-// The numbers of the clock bound what is read: a row that somebody numbered by
-// hand must not make the changes below it look as if they had been seen.
-const changedRows = selectRows + `WHERE changed > $1 AND changed <= (SELECT n FROM issuer_clock WHERE id = 1)
-	AND until > $2 ORDER BY changed LIMIT $3`
-
 // catchUp reads every change after the last one seen into the cache. When it
 // fails the cache is not believed until a later one, begun after that, succeeds.
 func (i *Issuer) catchUp(ctx context.Context) (err error) {
@@ -141,23 +136,40 @@ func (i *Issuer) catchUp(ctx context.Context) (err error) {
 		return ctx.Err()
 	}
 	began, doubts := i.cfg.Now(), i.doubts.Load()
+	if err := i.takeChanges(ctx, began); err != nil {
+		return err
+	}
+	i.fresh.Store(int64(began.Sub(i.opened)))
+	i.settled.Store(doubts)
+	return nil
+}
+
+// takeChanges takes over the changes up to the present number of the clock. A
+// row that somebody numbered higher by hand must not make later changes look as
+// if they had been seen.
+func (i *Issuer) takeChanges(ctx context.Context, began time.Time) error {
+	var newest int64
+	if err := i.cfg.DB.QueryRowContext(ctx, `SELECT n FROM issuer_clock WHERE id = 1`).Scan(&newest); err != nil {
+		return fmt.Errorf("issuer: the database does not answer: %w", err)
+	}
+	if newest < i.seen {
+		return fmt.Errorf("issuer: the database went back from change %d to %d; restart all that use it", i.seen, newest)
+	}
 	gone := int64(0)
 	if i.seen == 0 { // at first, what has run out can stay where it is
 		gone = micros(began)
 	}
-	for more := true; more; {
-		rows, err := i.read(ctx, changedRows, i.seen, gone, pageSize)
+	for i.seen < newest {
+		rows, err := i.read(ctx, selectRows+`WHERE changed > $1 AND changed <= $2 AND until > $3 ORDER BY changed LIMIT $4`,
+			i.seen, newest, gone, pageSize)
 		if err != nil {
 			return err
 		}
-		if len(rows) > 0 {
-			i.cache.take(rows)
+		i.cache.take(rows)
+		if i.seen = newest; len(rows) == pageSize {
 			i.seen = rows[len(rows)-1].changed
 		}
-		more = len(rows) == pageSize
 	}
-	i.fresh.Store(int64(began.Sub(i.opened)))
-	i.settled.Store(doubts)
 	return nil
 }
 

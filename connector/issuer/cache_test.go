@@ -195,6 +195,43 @@ func TestLateReadDoesNotHideAChange(t *testing.T) {
 	judged(t, i, key, Ended)
 }
 
+// A database that was put back while it was in use has changes that would never
+// be seen: their numbers were used before.
+func TestDatabasePutBackIsNoticed(t *testing.T) {
+	db := sqliteDB(t)
+	i, target := open(t, Config{DB: db, Sole: true, poll: time.Hour})
+	o := order(t, "req-1", connector.APIKey, time.Now())
+	_, key := grant(t, target, o)
+	for range 5 {
+		grant(t, target, order(t, "req-2", connector.APIKey, time.Now()))
+	}
+	for _, put := range []string{`DELETE FROM issuer_credential WHERE request = 'req-2'`, `UPDATE issuer_clock SET n = 1`} {
+		if _, err := db.Exec(put); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := i.catchUp(t.Context()); err == nil || !strings.Contains(err.Error(), "went back") {
+		t.Errorf("caught up: %v", err)
+	}
+	revoke(t, target, o)
+	judged(t, i, key, Ended)
+}
+
+// History that has run out is not read again and again.
+func TestOldHistoryIsPassedOver(t *testing.T) {
+	c, db := newClock(), sqliteDB(t)
+	i, target := open(t, Config{DB: db, Sole: true, Now: c.now})
+	grant(t, target, order(t, "req-1", connector.APIKey, c.now()))
+	if err := i.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c.forward(2 * time.Hour)
+	again, _ := open(t, Config{DB: db, Sole: true, Now: c.now})
+	if len(again.cache.rows) != 0 || again.seen == 0 {
+		t.Errorf("%d entries, seen up to %d", len(again.cache.rows), again.seen)
+	}
+}
+
 func TestChangesComeInPages(t *testing.T) {
 	db := sqliteDB(t)
 	i, _ := open(t, Config{DB: db, Sole: true})

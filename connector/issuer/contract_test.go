@@ -124,22 +124,9 @@ func (d remoteDriver) Open(ctx context.Context, config json.RawMessage, env conn
 
 func openThrough(parsed *pgx.ConnConfig, addr string) *sql.DB {
 	parsed.DialFunc = func(ctx context.Context, network, _ string) (net.Conn, error) {
-		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
-		return slowToFail{conn}, err
+		return new(net.Dialer).DialContext(ctx, network, addr)
 	}
 	return stdlib.OpenDB(*parsed)
-}
-
-// slowToFail lets the suite notice that its fault struck before the call that
-// suffers from it is over: of two things at once it may see either.
-type slowToFail struct{ net.Conn }
-
-func (c slowToFail) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	if err != nil {
-		time.Sleep(5 * time.Millisecond)
-	}
-	return n, err
 }
 
 type ownTarget struct {
