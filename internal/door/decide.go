@@ -201,9 +201,12 @@ func (d *Door) get(ctx context.Context, who Caller, id writ.ID) (writ.Request, e
 // has more than after events, or once it has the status until or can no longer
 // get it. When ctx ends first it returns the request as it then is.
 func (d *Door) Wait(ctx context.Context, who Caller, id writ.ID, after int, until writ.Status) (Dossier, error) {
-	r, err := d.get(ctx, who, id)
-	for err == nil && !arrived(r, after, until) {
-		r, err = d.Store.Wait(ctx, id, r.Seq)
+	facts := d.facts(who)
+	r, err := d.Store.WaitFor(ctx, id, func(r writ.Request) bool {
+		return !sees(r, facts) || arrived(r, after, until)
+	})
+	if errors.Is(err, writ.NotFound) || r.Seq > 0 && !sees(r, facts) {
+		return Dossier{}, unknown(id)
 	}
 	if err != nil && ctx.Err() != nil && r.Seq > 0 {
 		err = nil

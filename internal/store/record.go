@@ -143,7 +143,7 @@ func (b *batch) publish(works []*work) {
 		r, _ := b.memory.requests.get(id)
 		task, at := r.Todo()
 		due = due || task != writ.Nothing && !at.After(b.now) && !r.InFlight
-		b.db.wakers.wake(id)
+		b.db.wakers.wake(id, &r)
 	}
 	if due {
 		b.db.ring()

@@ -12,65 +12,89 @@ import (
 // Wait returns a request as soon as it has more than seq events. When ctx ends
 // first it returns the request as it is with the error of ctx.
 func (db *DB) Wait(ctx context.Context, id writ.ID, seq int) (writ.Request, error) {
-	for {
-		woken, leave := db.wakers.wait(id)
-		r, err := db.Get(ctx, id)
-		if err != nil || r.Seq > seq {
-			leave()
-			return r, err
-		}
+	return db.WaitFor(ctx, id, func(r writ.Request) bool { return r.Seq > seq })
+}
+
+// WaitFor returns a request as soon as it is as done says. When ctx ends first
+// it returns the request as it is with the error of ctx.
+func (db *DB) WaitFor(ctx context.Context, id writ.ID, done func(writ.Request) bool) (writ.Request, error) {
+	changes := db.wakers.enter(id)
+	defer db.wakers.leave(id, changes)
+	r, err := db.Get(ctx, id)
+	for err == nil && !done(r) {
 		select {
-		case <-woken:
+		case now := <-changes:
+			if now == nil {
+				r, err = db.Get(ctx, id)
+			} else if now.Seq > r.Seq {
+				r = *now
+			}
 		case <-ctx.Done():
-			leave()
 			return r, ctx.Err()
 		}
 	}
+	return r, err
 }
 
 // wakers are those who wait for a change of a request.
 type wakers struct {
 	mu sync.Mutex
-	on map[writ.ID]*waker
+	on map[writ.ID]map[waker]bool
 }
 
-type waker struct {
-	woken chan struct{}
-	n     int
-}
+// A waker holds the newest change that who waits has not taken yet: the request
+// after it, or nil where only a look into the database tells.
+type waker chan *writ.Request
 
-// wait returns a channel that closes with the next change of the request.
-// Whoever does not wait for it any more leaves.
-func (w *wakers) wait(id writ.ID) (woken <-chan struct{}, leave func()) {
+func (w *wakers) enter(id writ.ID) waker {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.on == nil {
-		w.on = map[writ.ID]*waker{}
+		w.on = map[writ.ID]map[waker]bool{}
 	}
-	one, ok := w.on[id]
-	if !ok {
-		one = &waker{woken: make(chan struct{})}
-		w.on[id] = one
+	if w.on[id] == nil {
+		w.on[id] = map[waker]bool{}
 	}
-	one.n++
-	return one.woken, func() {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		if one.n--; one.n == 0 && w.on[id] == one {
-			delete(w.on, id)
+	one := make(waker, 1)
+	w.on[id][one] = true
+	return one
+}
+
+func (w *wakers) leave(id writ.ID, one waker) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if delete(w.on[id], one); len(w.on[id]) == 0 {
+		delete(w.on, id)
+	}
+}
+
+// wake tells who waits for the request what it is now.
+func (w *wakers) wake(id writ.ID, now *writ.Request) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for one := range w.on[id] {
+		one.set(now)
+	}
+}
+
+// wakeAll sends everybody who waits to look into the database.
+func (w *wakers) wakeAll() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, all := range w.on {
+		for one := range all {
+			one.set(nil)
 		}
 	}
 }
 
-func (w *wakers) wake(ids ...writ.ID) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, id := range ids {
-		if one, ok := w.on[id]; ok {
-			close(one.woken)
-			delete(w.on, id)
-		}
+// set replaces what was not taken yet. Only one goroutine does it at a time.
+func (w waker) set(now *writ.Request) {
+	select {
+	case <-w:
+	default:
 	}
+	w <- now
 }
 
 // follow watches for what other processes write: for Directory, Wait and Due.
@@ -102,7 +126,12 @@ func (db *DB) look(ctx context.Context, size int64) (int64, error) {
 	if err := db.refresh(ctx); err != nil {
 		return size, err
 	}
-	rows, err := db.data.Read.QueryContext(ctx, "SELECT stream FROM events WHERE pos >= $1 AND pos < $2", max(size, now-1000), now)
+	db.ring()
+	if now-size > maxSeen {
+		db.wakers.wakeAll()
+		return now, nil
+	}
+	rows, err := db.data.Read.QueryContext(ctx, "SELECT stream FROM events WHERE pos >= $1 AND pos < $2", size, now)
 	if err != nil {
 		return size, err
 	}
@@ -112,8 +141,10 @@ func (db *DB) look(ctx context.Context, size int64) (int64, error) {
 		if err := rows.Scan(&id); err != nil {
 			return size, err
 		}
-		db.wakers.wake(id)
+		db.wakers.wake(id, nil)
 	}
-	db.ring()
 	return now, rows.Err()
 }
+
+// maxSeen is how many events of others are looked at one by one.
+const maxSeen = 1000
