@@ -24,6 +24,7 @@ func two(t *testing.T, first, second Config) (a, b *Issuer, ta, tb connector.Con
 }
 
 func TestTwoProcessesAgree(t *testing.T) {
+	t.Parallel()
 	a, b, ta, tb := two(t, Config{}, Config{})
 	o := order(t, "req-1", connector.APIKey, time.Now())
 	_, key := grant(t, ta, o)
@@ -233,6 +234,7 @@ func TestOldHistoryIsPassedOver(t *testing.T) {
 }
 
 func TestChangesComeInPages(t *testing.T) {
+	t.Parallel()
 	db := sqliteDB(t)
 	i, _ := open(t, Config{DB: db, Sole: true})
 	const many = pageSize + 3

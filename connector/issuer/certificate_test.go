@@ -284,6 +284,7 @@ func (s *sshd) login(t *testing.T, certificate, command string) (out string, err
 }
 
 func TestSSHDHonoursCertificatesUntilTheyEnd(t *testing.T) {
+	t.Parallel()
 	i, target := open(t, Config{DB: sqliteDB(t), Sole: true})
 	server := httptest.NewServer(i.Handler())
 	defer server.Close()

@@ -105,6 +105,7 @@ func (t *faultyTx) Rollback() error { return t.tx.Rollback() }
 // what the database says, also before anything is repeated; and repeating leads
 // to the end that was wanted.
 func TestEveryDatabaseCallMayFail(t *testing.T) {
+	t.Parallel()
 	steps := map[string]func(connector.Connector, connector.Order) (string, error){
 		"grant": func(c connector.Connector, o connector.Order) (string, error) {
 			r, err := c.Grant(context.Background(), o)

@@ -98,6 +98,7 @@ func TestAccessBeginsAndEndsToTheMicrosecond(t *testing.T) {
 // Who can write to the database cannot widen a key: what it is good for is part
 // of what the MAC covers.
 func TestTamperedTermsMakeAKeyUseless(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, db *sql.DB) {
 		for column, value := range map[string]string{
 			"scope": `'{"service":"admin"}'`, "section": `'{"audience":"admin-api"}'`, "subject": `'root'`, "uid": `'uid-0'`,
@@ -276,6 +277,7 @@ func TestObserveNamesEachDifference(t *testing.T) {
 // No secret is found in the files of the database, in what is logged, or in any
 // error, after everything that can be done with credentials was done to many.
 func TestSecretsStayWithTheirHolders(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	log, logs := logged()
 	db := openSQLite(t, filepath.Join(dir, "issuer.db"))

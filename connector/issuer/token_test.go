@@ -172,6 +172,7 @@ func (f forger) corpus(keys mint.Keys) map[string]string {
 }
 
 func TestTokenTricks(t *testing.T) {
+	t.Parallel()
 	log, logs := logged()
 	i, target := open(t, Config{DB: sqliteDB(t), Sole: true, Log: log})
 	_, token := grant(t, target, order(t, "req-1", connector.AccessToken, time.Now()))
