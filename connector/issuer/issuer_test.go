@@ -330,3 +330,18 @@ func TestSecretsStayWithTheirHolders(t *testing.T) {
 		t.Errorf("secret %d of %d was found", found, len(secrets))
 	}
 }
+
+// Keys that were issued must stay good after an upgrade, so how their terms are
+// written down never changes: new fields are left out where they are empty.
+func TestTermsAreFrozen(t *testing.T) {
+	r := row{
+		id: "0123456789", target: "keys", request: "req-1", writ: "w-1", kind: connector.APIKey, subject: "service/ci", uid: "uid-7",
+		entitlement: "keys/billing", environment: "production", scope: map[string]string{"service": "billing", "a": "<&>"},
+		section: mint.Section{Audience: "billing-api", Scopes: []string{"read"}, Verifiers: []string{"service/gateway"}},
+		starts:  1764000000000000, until: 1764003600000001,
+		fingerprint: "not a term", ended: 1, used: 2, changed: 3,
+	}
+	if got, want := fmt.Sprintf("%x", r.terms()), "c289082186f16e21f076471523395b22dc9a43776216c36bfbf09e23012c0cf8"; got != want {
+		t.Errorf("the terms' digest is %s, was %s", got, want)
+	}
+}

@@ -75,7 +75,8 @@ type row struct {
 
 func (r *row) live(now int64) bool { return r.ended == 0 && now < r.until }
 
-// terms is the digest of everything the credential was issued on.
+// terms is the digest of everything the credential was issued on. How it is
+// written is frozen: the MACs in every database depend on it.
 func (r *row) terms() mint.Digest {
 	return sha256.Sum256([]byte(text([]any{
 		"writ/issuer/v1", r.id, r.target, r.request, r.writ, r.kind, r.subject, r.uid, r.entitlement, r.environment,
