@@ -42,7 +42,12 @@ func siteOn(t testing.TB, dsn string) *site {
 	super := connect(t, dsn)
 	s := &site{t, super, net.JoinHostPort(super.Config().Host, strconv.Itoa(int(super.Config().Port))), super.Config().Database}
 	s.exec(`create role deploy; create table vault (id int); grant select on vault to deploy; grant create on schema public to deploy`)
-	s.exec(`create role writ login createrole password '` + writsPassword + `'; grant deploy to writ with admin option; grant pg_signal_backend to writ`)
+	s.exec(`create role writ login createrole password '` + writsPassword + `'; grant pg_signal_backend to writ`)
+	if s.version() < 16 {
+		s.exec(`grant deploy to writ with admin option`)
+	} else {
+		s.exec(`grant deploy to writ with admin true, inherit false, set false`)
+	}
 	return s
 }
 

@@ -183,11 +183,12 @@ func (s *site) holds(o connector.Order, c *connector.Credential, sql string) {
 // TestWhatTheHolderMadeStays lets a holder make things in two databases. They go
 // to grant.reassignTo, or else to Writ's role, and the holder's role goes.
 func TestWhatTheHolderMadeStays(t *testing.T) {
-	for _, heir := range []string{"writ", "deploy"} {
+	for _, heir := range []string{"writ", "heir"} {
 		t.Run(heir, func(t *testing.T) {
 			s := newSite(t)
 			conn, o := s.open(), s.order("req-a", connector.Password)
 			if o.Grant = json.RawMessage(`{"role": "deploy"}`); heir != "writ" {
+				s.exec("create role heir; grant heir to writ")
 				o.Grant = marshal(map[string]string{"role": "deploy", "reassignTo": heir})
 			}
 			other := connect(t, realtest.Database(t))
