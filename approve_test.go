@@ -85,6 +85,9 @@ func TestOnePersonOneVote(t *testing.T) {
 		{"an account that turned out to be the same person's", "human/ben", func(t *testing.T, w *world) {
 			must(t)(w.put(gus, `{"kind":"identity","name":"human/cyd","person":"p-ben"}`))
 		}, cyd},
+		{"an account that turned out to be the same person's, once it was known whose it is", gus, func(t *testing.T, w *world) {
+			must(t)(w.put(gus, `{"kind":"identity","name":"human/gus","person":"p-cyd"}`))
+		}, cyd},
 	} {
 		w := newWorld()
 		w.rule(two)

@@ -205,6 +205,9 @@ func TestOnlyTheLatestAnswerCounts(t *testing.T) {
 	if events, err := w.do(writ, "req-a", ReportGrant{Attempt: 2, Seen: seen(Present)}); err != nil || len(events) > 0 {
 		t.Errorf("a second answer to attempt 2: got %v, %v", events, err)
 	}
+	w = in(t, StatusActive, deploy)
+	_, err := Decide(w.request("req-a").Request, "req-a", ReportGrant{Attempt: 2, Seen: seen(Present)}, w.facts(writ, "req-a"))
+	refused(t, "an answer to what was never begun", err, Conflict, "strayed cannot follow")
 }
 
 // TestGrantWaitsForARevoke: the same access is not given while it is being

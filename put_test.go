@@ -40,6 +40,9 @@ func TestPutVersions(t *testing.T) {
 		t.Errorf("as it was: got %v, %v", events, err)
 	}
 	must(t)(w.put(gus, `{"kind":"group","name":"shift","version":1,"members":["human/ben"]}`))
+	if w.dir.In(ann, "group/shift") || !w.dir.In("human/ben", "group/shift") {
+		t.Error("who is in the group is as before")
+	}
 	if h := head(); h.Version != 2 || h.UID != first.UID || h.Digest == first.Digest {
 		t.Errorf("changed: %+v, was %+v", h, first)
 	}
@@ -156,6 +159,18 @@ func TestDirectoryIsItsEvents(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestDirectoriesBranch: two changes of one directory, of which at most one
+// comes to be, know nothing of each other.
+func TestDirectoriesBranch(t *testing.T) {
+	group := func(name string) string { return `{"kind":"group","name":"` + name + `","members":["human/ann"]}` }
+	w := newWorld()
+	must(t)(w.put(gus, group("a"), group("b"), group("c")))
+	one, two := w.with(group("one")), w.with(group("two"))
+	if !one.In(ann, "group/one") || one.In(ann, "group/two") || two.In(ann, "group/one") || !two.In(ann, "group/two") {
+		t.Errorf("groups: %v and %v", one.GroupsOf(ann), two.GroupsOf(ann))
+	}
 }
 
 func picture(d *Directory) string {

@@ -164,6 +164,11 @@ func TestNarrows(t *testing.T) {
 			t.Errorf("%s: %t", c.what, got)
 		}
 	}
+	later := r.Terms.clone()
+	later.StartAt = monday.Add(time.Hour)
+	if r.Terms.Narrows(later) {
+		t.Error("what may start sooner gives less")
+	}
 	ends := r.Terms.clone()
 	ends.Ends = []string{"incident/INC-7"}
 	if r.Terms.Narrows(ends) {
