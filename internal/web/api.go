@@ -91,12 +91,20 @@ type (
 
 // routes is the table of all operations.
 func (s *server) routes(api huma.API) {
-	d := s.Door
-	op := func(id, method, path, summary string) huma.Operation {
-		return huma.Operation{OperationID: id, Method: method, Path: path, Summary: summary, MaxBodyBytes: maxBody}
-	}
-	created := func(o huma.Operation) huma.Operation { o.DefaultStatus = http.StatusCreated; return o }
+	s.asking(api)
+	s.deciding(api)
+	s.describing(api)
+}
 
+func op(id, method, path, summary string) huma.Operation {
+	return huma.Operation{OperationID: id, Method: method, Path: path, Summary: summary, MaxBodyBytes: maxBody}
+}
+
+func created(o huma.Operation) huma.Operation { o.DefaultStatus = http.StatusCreated; return o }
+
+// asking is what requesters do.
+func (s *server) asking(api huma.API) {
+	d := s.Door
 	route(s, api, created(op("submit", "POST", "/v1/requests", "Ask for access")),
 		func(ctx context.Context, who door.Caller, in askInput) (writ.Request, error) {
 			return d.Submit(ctx, who, in.Body)
@@ -111,6 +119,23 @@ func (s *server) routes(api huma.API) {
 			return d.Show(ctx, who, in.ID)
 		})
 	route(s, api, op("wait", "GET", "/v1/requests/{id}/wait", "One request, when it has changed"), s.wait)
+	route(s, api, op("withdraw", "POST", "/v1/requests/{id}/withdraw", "Take a pending request back"),
+		func(ctx context.Context, who door.Caller, in One) (writ.Request, error) {
+			return d.Withdraw(ctx, who, in.ID)
+		})
+	route(s, api, op("release", "POST", "/v1/requests/{id}/release", "End access that is no longer needed"),
+		func(ctx context.Context, who door.Caller, in One) (writ.Request, error) {
+			return d.Release(ctx, who, in.ID)
+		})
+	route(s, api, op("claim", "POST", "/v1/requests/{id}/claim", "Take the credential, once"),
+		func(ctx context.Context, who door.Caller, in One) (door.Delivery, error) {
+			return d.Claim(ctx, who, in.ID)
+		})
+}
+
+// deciding is what approvers, owners and whoever may revoke do.
+func (s *server) deciding(api huma.API) {
+	d := s.Door
 	route(s, api, op("inbox", "GET", "/v1/inbox", "Requests that wait for the caller"),
 		func(ctx context.Context, who door.Caller, _ none) (door.Page, error) {
 			rs, err := d.Inbox(ctx, who)
@@ -132,21 +157,9 @@ func (s *server) routes(api huma.API) {
 			}
 			return d.Deny(ctx, who, in.ID, digest, in.Body.Note)
 		})
-	route(s, api, op("withdraw", "POST", "/v1/requests/{id}/withdraw", "Take a pending request back"),
-		func(ctx context.Context, who door.Caller, in One) (writ.Request, error) {
-			return d.Withdraw(ctx, who, in.ID)
-		})
-	route(s, api, op("release", "POST", "/v1/requests/{id}/release", "End access that is no longer needed"),
-		func(ctx context.Context, who door.Caller, in One) (writ.Request, error) {
-			return d.Release(ctx, who, in.ID)
-		})
 	route(s, api, op("revoke", "POST", "/v1/requests/{id}/revoke", "Take access away"),
 		func(ctx context.Context, who door.Caller, in noteInput) (writ.Request, error) {
 			return d.Revoke(ctx, who, in.ID, in.Body.Note)
-		})
-	route(s, api, op("claim", "POST", "/v1/requests/{id}/claim", "Take the credential, once"),
-		func(ctx context.Context, who door.Caller, in One) (door.Delivery, error) {
-			return d.Claim(ctx, who, in.ID)
 		})
 	route(s, api, op("revoke-identity", "POST", "/v1/revocations", "Take away everything an identity has or asks for"),
 		func(ctx context.Context, who door.Caller, in cutInput) (door.Page, error) {
@@ -158,6 +171,11 @@ func (s *server) routes(api huma.API) {
 			rs, err := d.Meet(ctx, who, in.Body.Condition)
 			return door.Page{Requests: rs}, err
 		})
+}
+
+// describing is about documents and callers.
+func (s *server) describing(api huma.API) {
+	d := s.Door
 	route(s, api, op("documents", "GET", "/v1/documents", "Documents as they are now"),
 		func(_ context.Context, _ door.Caller, in documentsInput) (Documents, error) {
 			return Documents{d.Documents(in.Kind, in.Name)}, nil
