@@ -241,6 +241,9 @@ func (i Identity) checkAccounts() error {
 		if a.Issuer == "" || a.Subject == "" && len(a.Claims) == 0 {
 			return Errorf(Invalid, "identity %s: an account needs an issuer and a subject or claims that name exactly one caller", i.Name)
 		}
+		if strings.ContainsAny(a.Subject, "*?") {
+			return Errorf(Invalid, "identity %s: account subject is %q; subjects are compared exactly, without wildcards", i.Name, a.Subject)
+		}
 		for _, name := range sortedKeys(a.Claims) {
 			if value := a.Claims[name]; value == "" || strings.ContainsAny(value, "*?") {
 				return Errorf(Invalid, "identity %s: account claim %s is %q; claims are compared exactly, without wildcards", i.Name, name, value)

@@ -156,7 +156,10 @@ func (s *server) openLedger(ctx context.Context) error {
 	if first, ok := entries[0].Event.Body.(writ.Opened); !ok || first.WritKey != public {
 		return fmt.Errorf("the key file %s belongs to another ledger; restore the one that was made with this database", s.cfg.Keys)
 	}
-	return s.seed(ctx)
+	if err := s.seed(ctx); err != nil {
+		return err
+	}
+	return s.door.Check()
 }
 
 func (s *server) seed(ctx context.Context) error {
@@ -182,7 +185,7 @@ func (s *server) seed(ctx context.Context) error {
 func (s *server) openWeb(context.Context) error {
 	who := auth.Config{Directory: s.store.Directory, Logger: s.log}
 	for _, i := range s.cfg.Issuers {
-		who.Issuers = append(who.Issuers, auth.Issuer{URL: i.URL, Audience: i.Audience, Algorithms: i.Algorithms, MaxAge: i.MaxAge})
+		who.Issuers = append(who.Issuers, auth.Issuer{URL: i.URL, Audience: i.Audience, Algorithms: i.Algorithms, MaxAge: i.MaxAge, Typ: i.Typ})
 	}
 	mounts := map[string]http.Handler{
 		"/issuer/":     http.StripPrefix("/issuer", s.issuer.Handler()),

@@ -46,6 +46,7 @@ type Issuer struct {
 	Audience   string        `yaml:"audience"`   // that a token must have been made for
 	Algorithms []string      `yaml:"algorithms"` // of signatures; RS256, ES256 and EdDSA if empty
 	MaxAge     time.Duration `yaml:"maxAge"`     // since a token was issued
+	Typ        []string      `yaml:"typ"`        // of tokens; JWT, at+jwt and none if empty
 }
 
 // Worker tunes how targets are called.

@@ -117,6 +117,15 @@ func checkPolicy(d *writ.Directory, relevant bool) error {
 	return writ.Errorf(writ.Invalid, "after this change no active human could administer; name one under authority.administer of the policy")
 }
 
+// Check refuses documents that this program cannot work with: a policy that it
+// cannot read would deny everything, and so end all access that there is.
+func (d *Door) Check() error {
+	if err := checkPolicy(d.Store.Directory(), true); err != nil {
+		return writ.Errorf(writ.Unavailable, "this program cannot serve these documents: %v; start the version that could, and change them there", err)
+	}
+	return nil
+}
+
 // checkTargets refuses a target whose configuration its connector does not
 // accept, and an entitlement whose grant it could not carry out.
 func (d *Door) checkTargets(ctx context.Context, c writ.Put) error {
@@ -170,23 +179,20 @@ func (d *Door) checkGrant(e writ.Entitlement, t writ.Target) error {
 func (d *Door) checkUnused(ctx context.Context, remove []writ.Header) error {
 	dir := d.Store.Directory()
 	for _, h := range remove {
-		q := store.Query{Status: liveStatuses, Limit: 1}
-		switch h.Kind {
-		case "identity":
-			q.Subject = dir.Identities[writ.Ref(h.Name)].UID
-		case "target":
-			q.Target = h.Name
-		case "entitlement":
-			q.Entitlement = h.Name
-		default:
-			continue
-		}
-		live, err := d.Store.List(ctx, q)
-		if err != nil {
-			return err
-		}
-		if len(live) > 0 {
-			return writ.Errorf(writ.Conflict, "%s %s is in use by %s; end that first, or retire the identity", h.Kind, h.Name, live[0].ID)
+		uid := dir.Identities[writ.Ref(h.Name)].UID
+		for _, q := range map[string][]store.Query{
+			"identity":    {{Subject: uid}, {Requester: uid}},
+			"target":      {{Target: h.Name}},
+			"entitlement": {{Entitlement: h.Name}},
+		}[h.Kind] {
+			q.Status, q.Limit = liveStatuses, 1
+			live, err := d.Store.List(ctx, q)
+			if err != nil {
+				return err
+			}
+			if len(live) > 0 {
+				return writ.Errorf(writ.Conflict, "%s %s is in use by %s; end that first, or retire the identity", h.Kind, h.Name, live[0].ID)
+			}
 		}
 	}
 	return nil
