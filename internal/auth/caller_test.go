@@ -207,28 +207,6 @@ func TestAuthorizationHeader(t *testing.T) {
 		if !errors.Is(err, writ.Unauthenticated) || c.Party.Name != "" {
 			t.Errorf("%s: %v %v", name, c.Party, err)
 		}
-		sent := name == "two spaces" || name == "comma" || name == "long"
-		if strings.Contains(Challenge(err, ""), "invalid_token") != sent {
-			t.Errorf("%s: %s", name, Challenge(err, ""))
-		}
-	}
-}
-
-func TestChallenge(t *testing.T) {
-	for _, c := range []struct {
-		err      error
-		metadata string
-		want     string
-	}{
-		{errNoToken, "", `Bearer realm="writ"`},
-		{errNoToken, "https://w.example/.well-known/oauth-protected-resource",
-			`Bearer realm="writ", resource_metadata="https://w.example/.well-known/oauth-protected-resource"`},
-		{writ.Errorf(writ.Unauthenticated, "subject %q is\r\nunknown\\é", "a\"b"), "",
-			`Bearer realm="writ", error="invalid_token", error_description="subject 'a?'b' is??unknown??"`},
-	} {
-		if got := Challenge(c.err, c.metadata); got != c.want {
-			t.Errorf("got  %s\nwant %s", got, c.want)
-		}
 	}
 }
 
