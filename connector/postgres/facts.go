@@ -17,23 +17,23 @@ type facts struct {
 	Signals bool     // it may end sessions
 	Gives   bool     // it may give the entitled role to others
 	RoleIs  bool     // the entitled role exists
-	Danger  []string // roles that the entitled role reaches and nobody may be given
+	Danger  []string // roles that the entitled role, or the heir, reaches and nobody may be given
 	Exists  bool     // the role of the grant, or the member, exists
 	Super   bool     // and is a superuser
 	Comment string   // on it
 	Others  []string // who else made the member a member
-	Heir    bool     // Writ's role has the rights of the role that gets what the holder made
+	Heir    bool     // Writ's role has the rights of the role in reassignTo
 }
 
-// reach is, recursively, the role @role and every role whose rights its members have.
-// me is Writ's own role, and reach is, recursively, the role @role and every role
-// whose rights its members have.
+// me is Writ's own role, and reach is, recursively, the roles @role and @heir and
+// every role whose rights their members have.
 const with = `with recursive me as (select * from pg_roles where rolname = current_user), reach (oid) as (
-	select oid from pg_roles where rolname = @role
+	select oid from pg_roles where rolname in (@role, @heir)
 	union select m.roleid from pg_auth_members m join reach on m.member = reach.oid)`
 
 // danger is those among reach that could undo the end of a grant: who has their
-// rights can make roles, become anybody, or run programs on the server.
+// rights can make roles, become anybody, or run programs on the server. What runs
+// by the rights of the role that gets what a holder made is as bad.
 var danger = `array(select rolname::text from reach join pg_roles using (oid)
 	where rolsuper or rolcreaterole or rolname in ('` + strings.Join(dangerous, "', '") + `') order by 1)`
 
@@ -79,7 +79,7 @@ func (f facts) allow(o order) error {
 	case !f.RoleIs:
 		return refuse("role %s does not exist; create it or change grant.role", role)
 	case len(f.Danger) > 0:
-		return refuse("role %s reaches %s: a superuser, a role that makes roles, or one that reaches the server's files and programs; grant a role that does not", role, strings.Join(f.Danger, ", "))
+		return refuse("%s reaches %s: a superuser, a role that makes roles, or one that reaches the server's files and programs; name roles that do not", o.roles(), strings.Join(f.Danger, ", "))
 	case !f.Gives:
 		return refuse("Writ's role %s may not give role %s to others; run: grant %s to %s with admin option", me, role, role, me)
 	case !f.Signals:

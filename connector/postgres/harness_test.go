@@ -188,6 +188,7 @@ var alter = map[connector.Kind]map[string]string{
 		"longer":            "alter role %s valid until '2099-01-01'",
 		"for ever":          "alter role %s valid until 'infinity'",
 		"more connections":  "alter role %s connection limit -1",
+		"renamed":           "alter role %s rename to somebody",
 		"no login":          "alter role %s nologin",
 		"another setting":   "alter role %s set statement_timeout to 0",
 		"another role":      "grant pg_read_all_data to %s",
@@ -245,7 +246,7 @@ func (s *site) foreign() string {
 }
 
 func (s *site) refuse(kind connector.Kind) map[string]connector.Order {
-	s.exec(`create role boss superuser; create role bosses; grant boss to bosses; create role maker createrole`)
+	s.exec(`create role boss superuser; create role bosses; grant boss to bosses; create role maker createrole; create role stranger`)
 	orders := map[string]connector.Order{}
 	for name, role := range map[string]string{
 		"a role that does not exist":      "no such role",
@@ -260,6 +261,11 @@ func (s *site) refuse(kind connector.Kind) map[string]connector.Order {
 			grant["member"] = "by whom"
 		}
 		orders[name] = connector.Order{Grant: marshal(grant)}
+	}
+	if kind == connector.Password {
+		for name, heir := range map[string]string{"an heir that does not exist": "no such role", "an heir that makes roles": "writ", "an heir out of reach": "stranger"} {
+			orders[name] = connector.Order{Grant: marshal(map[string]any{"role": "deploy", "reassignTo": heir})}
+		}
 	}
 	if kind == connector.Membership {
 		for name, member := range map[string]string{"an account that does not exist": "nobody", "an account that needs nothing": "boss"} {
@@ -277,7 +283,17 @@ func (s *site) target() connectortest.Target {
 // open returns the connector of the site.
 func (s *site) open() connector.Connector {
 	s.Helper()
-	c, err := Driver{}.Open(s.Context(), s.config(s.addr), connector.Env{Target: "site", Secret: secret})
+	return s.openWith(s.config(s.addr))
+}
+
+func (s *site) openDSN(dsn string) connector.Connector {
+	s.Helper()
+	return s.openWith(marshal(config{DSN: dsn, PasswordFrom: "env:WRIT_DB"}))
+}
+
+func (s *site) openWith(config json.RawMessage) connector.Connector {
+	s.Helper()
+	c, err := Driver{}.Open(s.Context(), config, connector.Env{Target: "site", Secret: secret})
 	if err != nil {
 		s.Fatal(err)
 	}

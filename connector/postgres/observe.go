@@ -27,7 +27,7 @@ func (c *cluster) Observe(ctx context.Context, co connector.Order, r connector.R
 	case o.Kind == connector.Membership:
 		seen, err = c.observeMembership(ctx, o, r.External != "")
 	default:
-		seen, err = c.observePassword(ctx, o)
+		seen, err = c.observePassword(ctx, o, oidOf(r))
 	}
 	if errors.Is(err, pgx.ErrNoRows) {
 		return connector.Observation{State: connector.Absent}, nil
@@ -77,12 +77,12 @@ func (r *role) fields() []any {
 	return []any{&r.Name, &r.Comment, &r.Login, &r.Powers, &r.Limit, &r.Until, &r.MemberOf, &r.Members, &r.Settings, &r.Sessions, &r.Used}
 }
 
-var readRole = with + ` select ` + danger + `, ` + columns + source + `where x.rolname = @name`
+var readRole = with + ` select ` + danger + `, ` + columns + source + found
 
-func (c *cluster) observePassword(ctx context.Context, o order) (connector.Observation, error) {
+func (c *cluster) observePassword(ctx context.Context, o order, oid uint32) (connector.Observation, error) {
 	var r role
 	var danger []string
-	if err := c.pool.QueryRow(ctx, readRole, pgx.NamedArgs{"role": o.Role, "name": o.name}).Scan(append([]any{&danger}, r.fields()...)...); err != nil {
+	if err := c.pool.QueryRow(ctx, readRole, pgx.NamedArgs{"role": o.Role, "heir": o.ReassignTo, "name": o.name, "oid": oid}).Scan(append([]any{&danger}, r.fields()...)...); err != nil {
 		return connector.Observation{}, err
 	}
 	seen := r.observation()
@@ -120,6 +120,9 @@ func (r *role) bounded() bool { return r.Until.Valid && r.Until.InfinityModifier
 // differs says in which ways the role is not as ordered.
 func (r *role) differs(o order) (ways []string) {
 	differ := func(format string, args ...any) { ways = append(ways, fmt.Sprintf(format, args...)) }
+	if r.Name != o.name {
+		differ("it is called %s, ordered was %s", ident(r.Name), ident(o.name))
+	}
 	if marked(r.Comment) != o.Request {
 		differ("it is not marked as made for %s; its comment is %q", o.Request, r.Comment)
 	}
@@ -172,7 +175,7 @@ func grown(o order, danger []string) []string {
 	if len(danger) == 0 {
 		return nil
 	}
-	return []string{fmt.Sprintf("role %s has come to reach %s", o.Role, strings.Join(danger, ", "))}
+	return []string{fmt.Sprintf("%s has come to reach %s", o.roles(), strings.Join(danger, ", "))}
 }
 
 var readMembership = with + ` select ` + danger + `, bool_or(m.admin_option),
@@ -184,7 +187,7 @@ var readMembership = with + ` select ` + danger + `, bool_or(m.admin_option),
 func (c *cluster) observeMembership(ctx context.Context, o order, granted bool) (connector.Observation, error) {
 	var danger, others []string
 	var admin bool
-	if err := c.pool.QueryRow(ctx, readMembership, pgx.NamedArgs{"role": o.Role, "member": o.Member, "receipt": granted}).Scan(&danger, &admin, &others); err != nil {
+	if err := c.pool.QueryRow(ctx, readMembership, pgx.NamedArgs{"role": o.Role, "heir": "", "member": o.Member, "receipt": granted}).Scan(&danger, &admin, &others); err != nil {
 		return connector.Observation{}, err
 	}
 	seen := observedMembership(o.Role, o.Member)

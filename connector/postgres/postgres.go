@@ -55,8 +55,7 @@ type config struct {
 	Database     string `json:"database"`     // likewise
 }
 
-// pool returns how to connect as c says.
-// A call that is given up must not go on at the server: it is cancelled there, and
+// pool returns how to connect as c says. A call that is given up must not go on at the server: it is cancelled there, and
 // its answer awaited for as long as patience lasts.
 func (c config) pool(secret func(ref string) (connector.Secret, error), patience time.Duration) (*pgxpool.Config, error) {
 	if err := c.checkDSN(); err != nil {
@@ -171,7 +170,7 @@ func fault(ctx context.Context, doing string, err error) error {
 	case !errors.As(err, &said):
 		return fmt.Errorf("postgres: %s: %w", doing, err)
 	}
-	text := said.Message
+	text := strings.Replace(err.Error(), said.Error(), said.Message, 1)
 	for _, more := range []string{said.Detail, said.Hint} {
 		if more != "" {
 			text += "; " + more

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -141,10 +142,11 @@ func FuzzCheck(f *testing.F) {
 // TestNamesAreQuoted uses names that would end every kind of quotation.
 func TestNamesAreQuoted(t *testing.T) {
 	s := newSite(t)
-	conn := s.open()
 	hard := `x"; drop table vault; --'; $$ \'` + "\n/* */ %s @role $1"
-	s.exec("create role " + ident(hard) + "; grant " + ident(hard) + " to writ with admin option; grant select on vault to " + ident(hard))
+	s.exec("create role " + ident(hard) + "; grant " + ident(hard) + " to writ with admin option; grant select on vault to " + ident(hard) + "; grant create on schema public to " + ident(hard))
 	s.exec("create role " + ident(hard+" too") + " login")
+	s.exec(`alter role writ rename to "Writ's ""own"""`)
+	conn := s.openDSN("postgres://" + url.PathEscape(`Writ's "own"`) + "@" + s.addr + "/" + s.name + "?sslmode=disable")
 	for _, o := range []connector.Order{
 		{Request: "req-a", Kind: connector.Password, Grant: marshal(map[string]any{"role": "${scope.team}", "reassignTo": hard, "settings": map[string]string{"application_name": hard[:20]}})},
 		{Request: "req-b", Kind: connector.Membership, Grant: marshal(map[string]any{"role": "${scope.team}", "member": hard + " too"})},
@@ -155,7 +157,7 @@ func TestNamesAreQuoted(t *testing.T) {
 			t.Fatal(err)
 		}
 		if o.Kind == connector.Password {
-			s.holds(o, r.Credential, "create temp table t ()")
+			s.holds(o, r.Credential, "create table made (); create temp table t ()")
 		}
 		if seen, err := conn.Observe(t.Context(), o, r); err != nil || seen.State != connector.Present || len(seen.Differs) > 0 {
 			t.Errorf("observed %+v, %v", seen, err)
@@ -181,13 +183,14 @@ func (s *site) holds(o connector.Order, c *connector.Credential, sql string) {
 }
 
 // TestWhatTheHolderMadeStays lets a holder make things in two databases. They go
-// to grant.reassignTo, or else to Writ's role, and the holder's role goes.
+// to grant.reassignTo, or else to the entitled role, and the holder's role goes.
+// Writ's own role must come out of it as it went in.
 func TestWhatTheHolderMadeStays(t *testing.T) {
-	for _, heir := range []string{"writ", "heir"} {
+	for _, heir := range []string{"deploy", "heir"} {
 		t.Run(heir, func(t *testing.T) {
 			s := newSite(t)
 			conn, o := s.open(), s.order("req-a", connector.Password)
-			if o.Grant = json.RawMessage(`{"role": "deploy"}`); heir != "writ" {
+			if o.Grant = json.RawMessage(`{"role": "deploy"}`); heir != "deploy" {
 				s.exec("create role heir; grant heir to writ")
 				o.Grant = marshal(map[string]string{"role": "deploy", "reassignTo": heir})
 			}
@@ -205,8 +208,12 @@ func TestWhatTheHolderMadeStays(t *testing.T) {
 				strings.Replace(r.Credential.Env["DATABASE_URL"].Reveal(), "/"+s.name, "/"+other.Config().Database, 1))}
 			s.holds(o, &there, "create table made ()")
 
+			before := s.memberships()
 			if err := conn.Revoke(t.Context(), o, r); err != nil {
 				t.Fatal(err)
+			}
+			if after := s.memberships(); after != before {
+				t.Errorf("Writ's role was a member of %s, and is of %s", before, after)
 			}
 			for _, db := range []*pgx.Conn{s.super, other} {
 				var owner string
@@ -220,6 +227,17 @@ func TestWhatTheHolderMadeStays(t *testing.T) {
 			}
 		})
 	}
+}
+
+// memberships returns what Writ's role is a member of, but for roles it made.
+func (s *site) memberships() (text string) {
+	s.Helper()
+	err := s.super.QueryRow(s.Context(), `select string_agg(m::text || r.rolname, ' ' order by m::text) from pg_auth_members m
+		join pg_roles a on a.oid = m.member join pg_roles r on r.oid = m.roleid where a.rolname = 'writ' and r.rolname not like 'writ\_%'`).Scan(&text)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return text
 }
 
 // TestHandOverOutOfReach: where Writ cannot enter a database to hand over, it says
@@ -437,11 +455,7 @@ func TestSocketIsShown(t *testing.T) {
 		t.Fatal(err)
 	}
 	dsn := fmt.Sprintf("postgres://writ@/%s?host=%s&port=%d", s.name, dir, s.super.Config().Port)
-	conn, err := Driver{}.Open(t.Context(), marshal(config{DSN: dsn, PasswordFrom: "env:WRIT_DB"}), connector.Env{Target: "socket", Secret: secret})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	conn := s.openDSN(dsn)
 	o := s.order("req-a", connector.Password)
 	r, err := conn.Grant(t.Context(), o)
 	if err != nil {
@@ -487,5 +501,30 @@ func TestCloseLeavesNothing(t *testing.T) {
 	}
 	if _, err := conn.Grant(t.Context(), s.order("req-a", connector.Password)); err == nil {
 		t.Error("a closed connector granted")
+	}
+}
+
+// TestWithoutPreparedStatements is how a pooler in transaction mode wants it.
+func TestWithoutPreparedStatements(t *testing.T) {
+	s := newSite(t)
+	conn := s.openDSN("postgres://writ@" + s.addr + "/" + s.name + "?sslmode=disable&default_query_exec_mode=exec")
+	for _, kind := range (Driver{}).Manifest().Kinds {
+		o := s.order("req-"+string(kind), kind)
+		r, err := conn.Grant(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seen, err := conn.Observe(t.Context(), o, r); err != nil || seen.State != connector.Present || len(seen.Differs) > 0 {
+			t.Errorf("observed %+v, %v", seen, err)
+		}
+		if kind == connector.Password {
+			s.holds(o, r.Credential, "create table made ()")
+		}
+		if err := conn.Revoke(t.Context(), o, r); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := conn.List(t.Context(), func(connector.Observation) error { return nil }); err != nil {
+		t.Error(err)
 	}
 }

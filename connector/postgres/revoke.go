@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,41 +34,51 @@ func (c *cluster) Revoke(ctx context.Context, co connector.Order, r connector.Re
 // whatever becomes of us. Sessions of a role that is gone are found by the oid in
 // the receipt; without a receipt nobody ever had the password.
 func (c *cluster) revokePassword(ctx context.Context, o order, r connector.Receipt) error {
-	var comment string
-	oid, err := c.settled(ctx, o, readMark, pgx.NamedArgs{"name": o.name}, &comment)
+	var name, comment string
+	known := oidOf(r)
+	oid, err := c.settled(ctx, o, readMark, pgx.NamedArgs{"name": o.name, "oid": known}, &name, &comment)
 	switch {
 	case err != nil:
 		return fault(ctx, "look before revoking", err)
 	case oid == 0:
-		gone, _ := strconv.ParseUint(r.Detail["oid"], 10, 32)
-		return fault(ctx, "end what is left of "+o.name, c.end(ctx, "", uint32(gone)))
+		return fault(ctx, "end what is left of "+o.name, c.end(ctx, "", known))
 	case marked(comment) != o.Request:
-		return refuse("role %s is not marked as made for request %s, so it may be somebody else's; look at it and drop it", ident(o.name), o.Request)
+		return refuse("role %s is not marked as made for request %s, so it may be somebody else's; look at it and drop it", ident(name), o.Request)
 	}
-	drop := "drop role " + ident(o.name)
+	drop := "drop role " + ident(name)
 	err = c.end(ctx, drop, oid)
 	if sqlState(err) == dependentObjects {
-		if err = c.end(ctx, "alter role "+ident(o.name)+" nologin", oid); err == nil {
-			err = c.clear(ctx, o, oid)
+		if err = c.end(ctx, "alter role "+ident(name)+" nologin", oid); err == nil {
+			err = c.clear(ctx, o, name, oid)
 		}
 		if err == nil {
 			err = c.end(ctx, drop, oid)
 		}
 	}
-	return fault(ctx, "end "+o.name, err)
+	return fault(ctx, "end "+name, err)
 }
 
-const readMark = `select oid, coalesce(shobj_description(oid, 'pg_authid'), '') from pg_roles where rolname = @name`
+// found is the row x of pg_roles that was made for an order: by its oid, where
+// the receipt tells that, for it may have been renamed.
+const found = `where x.oid = @oid or x.rolname = @name order by x.oid = @oid desc limit 1`
 
-// settled returns the oid and one more column of the row that look finds, once
+const readMark = `select x.oid, x.rolname::text, coalesce(shobj_description(x.oid, 'pg_authid'), '') from pg_roles x ` + found
+
+// oidOf returns the oid of the role that the receipt is for; zero: it has none.
+func oidOf(r connector.Receipt) uint32 {
+	oid, _ := strconv.ParseUint(r.Detail["oid"], 10, 32)
+	return uint32(oid)
+}
+
+// settled returns the oid and further columns of the row that look finds, once
 // no earlier Grant of the order is under way. Its caller may have given it up, or
 // may be a process that died; it would grant after we looked.
-func (c *cluster) settled(ctx context.Context, o order, look string, args pgx.NamedArgs, more any) (oid uint32, err error) {
+func (c *cluster) settled(ctx context.Context, o order, look string, args pgx.NamedArgs, more ...any) (oid uint32, err error) {
 	var batch pgx.Batch
 	batch.Queue(`select pg_terminate_backend(pid, 5000) from pg_stat_get_activity(null)
-		where usesysid = current_user::regrole and pid <> pg_backend_pid() and state = 'active' and starts_with(query, $1)`, o.tag())
+		where usesysid = quote_ident(current_user)::regrole and pid <> pg_backend_pid() and state = 'active' and starts_with(query, $1)`, o.tag())
 	batch.Queue(look, args).QueryRow(func(row pgx.Row) error {
-		if err := row.Scan(&oid, more); !errors.Is(err, pgx.ErrNoRows) {
+		if err := row.Scan(append([]any{&oid}, more...)...); !errors.Is(err, pgx.ErrNoRows) {
 			return err
 		}
 		return nil
@@ -112,27 +123,33 @@ func (c *cluster) run(ctx context.Context, statements string) (column []string, 
 }
 
 // clear hands over what the role owns and takes away what it was given, in every
-// database where there is something.
-func (c *cluster) clear(ctx context.Context, o order, oid uint32) error {
-	rows, err := c.pool.Query(ctx, `select distinct coalesce(d.datname, current_database())::text
-		from pg_shdepend s left join pg_database d on d.oid = s.dbid
-		where s.refclassid = 'pg_authid'::regclass and s.refobjid = $1`, oid)
-	if err != nil {
-		return fault(ctx, "look for what "+o.name+" holds", err)
+// database where there is something. Only a member of both roles may do that, so
+// Writ's own is one for as long as the transaction lasts.
+//
+// What the holder made goes to a role whose rights the holder had, never to Writ's
+// own: a function that runs by the rights of its owner may be among it.
+func (c *cluster) clear(ctx context.Context, o order, name string, oid uint32) error {
+	heir := cmp.Or(o.ReassignTo, o.Role)
+	var member bool
+	var databases []string
+	err := c.pool.QueryRow(ctx, `select pg_has_role(r.oid, 'usage'), array(
+			select distinct coalesce(d.datname, current_database())::text from pg_shdepend s left join pg_database d on d.oid = s.dbid
+			where s.refclassid = 'pg_authid'::regclass and s.refobjid = $2)
+		from pg_roles r where r.rolname = $1`, heir, oid).Scan(&member, &databases)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return fmt.Errorf("it owns something, and role %s that gets it does not exist; run: reassign owned by %s to another one", ident(heir), ident(name))
 	}
-	databases, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
-		return fault(ctx, "look for what "+o.name+" holds", err)
+		return err
 	}
-	heir := "current_user"
-	if o.ReassignTo != "" {
-		heir = ident(o.ReassignTo)
+	lend, giveBack := "", ""
+	if !member {
+		lend, giveBack = fmt.Sprintf("grant %s to current_user;", ident(heir)), fmt.Sprintf("; revoke %s from current_user", ident(heir))
 	}
 	for _, database := range databases {
-		// Only a member of the role may hand over; that ends as the role does.
-		err := c.in(ctx, database, fmt.Sprintf("grant %s to current_user; reassign owned by %[1]s to %s; drop owned by %[1]s", ident(o.name), heir))
+		err := c.in(ctx, database, fmt.Sprintf("%s grant %s to current_user; reassign owned by %[2]s to %[3]s; drop owned by %[2]s %[4]s", lend, ident(name), ident(heir), giveBack))
 		if err != nil {
-			return fault(ctx, fmt.Sprintf("hand over what %s holds in database %s", o.name, ident(database)), err)
+			return fmt.Errorf("hand over what it holds in database %s: %w", ident(database), err)
 		}
 	}
 	return nil

@@ -20,7 +20,7 @@ type section struct {
 	// For kind password.
 	ConnectionLimit int               `json:"connectionLimit"` // connections at once; 0: any number
 	Settings        map[string]string `json:"settings"`        // of each session; commas separate the elements of a list
-	ReassignTo      string            `json:"reassignTo"`      // who gets what the holder made; empty: Writ's own role
+	ReassignTo      string            `json:"reassignTo"`      // who gets what the holder made; empty: the entitled role
 }
 
 // Check says what is wrong with a grant section.
@@ -129,6 +129,14 @@ func (o order) possible() bool {
 		return o.name != "" && o.Role != "" && o.Member != ""
 	}
 	return false
+}
+
+// roles are those whose rights the order gives out, as people read them.
+func (o order) roles() string {
+	if o.ReassignTo == "" {
+		return "role " + ident(o.Role)
+	}
+	return "role " + ident(o.Role) + " or " + ident(o.ReassignTo)
 }
 
 // mark is how the comment begins that a role made for the order carries.
