@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -30,7 +31,7 @@ var exits = []struct {
 	means string
 	hint  string // where the error itself says none
 }{
-	{0, "", "it is done", ""},
+	{0, "ok", "it is done", ""},
 	{1, "internal", "something is broken; it is none of the below", "please report it, with what you did"},
 	{2, writ.Invalid, "the command line, a file or the request is not acceptable as it is", "see 'writ help' and the command's --help"},
 	{3, writ.Unauthenticated, "the server does not know who calls", "get a token with 'writ login'"},
@@ -108,7 +109,7 @@ func split(err error) (what, hint string) {
 // if it was the server that refused.
 func (s *Session) problem(err error, fault writ.Fault) json.RawMessage {
 	if _, refused := errors.AsType[*client.Refusal](err); refused && json.Valid(s.tape.problem()) {
-		return s.tape.problem()
+		return bytes.TrimSpace(s.tape.problem())
 	}
 	data, _ := json.Marshal(map[string]string{ // strings can always be marshalled
 		"type":   "urn:writ:problem:" + strings.ReplaceAll(string(fault), " ", "-"),

@@ -50,9 +50,9 @@ const defaultServer = "http://127.0.0.1:7480"
 // All commands have been added to root.
 func (s *Session) Bind(root *cobra.Command) {
 	f := root.PersistentFlags()
-	f.StringVar(&s.server, "server", "", "base URL of the server (default WRIT_SERVER, else "+defaultServer+")")
-	f.StringVar(&s.token, "token", "", "bearer token (default WRIT_TOKEN, else the stored login); others on this machine may see it on a command line")
-	f.StringVarP(&s.output, "output", "o", "text", "text for people, json as the API gives it; get knows yaml too")
+	f.StringVar(&s.server, "server", "", "base `URL` of the server (default WRIT_SERVER,\nelse "+defaultServer+")")
+	f.StringVar(&s.token, "token", "", "bearer `TOKEN` (default WRIT_TOKEN, else the stored login);\nothers on this machine can see what is on a command line")
+	f.StringVarP(&s.output, "output", "o", "text", "`FORMAT`: text for people, json as the API gives it;\nget knows yaml too")
 	Complete(root, "output", Fixed("text", "json", "yaml"))
 	s.bind(root)
 }

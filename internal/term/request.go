@@ -72,10 +72,12 @@ func (s *Screen) standing(r writ.Request) string {
 		return "is being taken away" + because(r) + trouble(r)
 	case writ.StatusDenied:
 		return "was denied " + s.When(r.ClosedAt) + trouble(r)
+	case writ.StatusLapsed:
+		return "lapsed " + s.When(r.ClosedAt) + ", undecided"
 	case writ.StatusClosed:
 		return "is gone, seen " + s.When(r.ClosedAt) + because(r)
 	}
-	return "is " + string(r.Status) + " since " + s.When(r.ClosedAt)
+	return "was " + string(r.Status) + " " + s.When(r.ClosedAt) // withdrawn
 }
 
 func trouble(r writ.Request) string {

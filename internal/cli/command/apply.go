@@ -39,8 +39,8 @@ version is given must still be of that version.`,
 		}),
 	}
 	f := cmd.Flags()
-	f.StringArrayVarP(&files, "file", "f", nil, "file, directory with .yaml, .yml and .json files, or - for standard input; can be repeated")
-	f.StringArrayVar(&remove, "remove", nil, "document that shall be no more, as KIND/NAME; can be repeated")
+	f.StringArrayVarP(&files, "file", "f", nil, "`FILE`, directory with .yaml, .yml and .json files, or - for standard input;\ncan be repeated")
+	f.StringArrayVar(&remove, "remove", nil, "document that shall be no more, as `KIND/NAME`; can be repeated")
 	f.BoolVar(&dry, "dry-run", false, "say what would change, and change nothing")
 	return cmd
 }

@@ -30,7 +30,7 @@ approves only if they are still those with this digest, for example those that
 			return s.approve(ctx, c, writ.ID(args[0]), writ.Digest(digest), yes)
 		}),
 	}
-	cmd.Flags().StringVar(&digest, "digest", "", "approve only the terms with this digest")
+	cmd.Flags().StringVar(&digest, "digest", "", "approve only the terms with this `DIGEST`")
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	return cmd
 }

@@ -36,9 +36,9 @@ the request and asks again. One that is sealed to a recipient is opened with
 		}),
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.identity, "identity", "", "file with the age identity that opens a sealed credential")
+	f.StringVar(&o.identity, "identity", "", "`FILE` with the age identity that opens a sealed credential")
 	f.BoolVar(&o.env, "env", false, "print KEY='value' lines for a shell")
-	f.StringVar(&o.out, "out", "", "write files, for their owner only, into this new or empty directory")
+	f.StringVar(&o.out, "out", "", "write files, for their owner only, into `DIR`, which is new or empty")
 	cmd.MarkFlagsMutuallyExclusive("env", "out")
 	return cmd
 }

@@ -34,7 +34,7 @@ func (s session) denyCmd() *cobra.Command {
 			return s.Answer(func() error { s.Out.Request(r); return nil })
 		}),
 	}
-	cmd.Flags().StringVar(&why, "why", "", "reason, for the requester")
-	cmd.Flags().StringVar(&digest, "digest", "", "deny only the terms with this digest")
+	cmd.Flags().StringVar(&why, "why", "", "`TEXT` for the requester")
+	cmd.Flags().StringVar(&digest, "digest", "", "deny only the terms with this `DIGEST`")
 	return cmd
 }

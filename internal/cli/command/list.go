@@ -34,11 +34,11 @@ whoever policy lets audit or revoke. Without --all it is one page.`,
 		}),
 	}
 	fl := cmd.Flags()
-	fl.StringSliceVar(&status, "status", nil, "only of this status; can be repeated")
-	fl.StringVar(&subject, "identity", "", "only access of this identity")
-	fl.StringVar(&f.Entitlement, "entitlement", "", "only of this entitlement")
-	fl.StringVar(&f.Target, "target", "", "only at this target")
-	fl.StringVar(&before, "before", "", "only requests before this one: the next page")
+	fl.StringSliceVar(&status, "status", nil, "only of this `STATUS`; can be repeated")
+	fl.StringVar(&subject, "identity", "", "only access of this `IDENTITY`")
+	fl.StringVar(&f.Entitlement, "entitlement", "", "only of this `ENTITLEMENT`")
+	fl.StringVar(&f.Target, "target", "", "only at this `TARGET`")
+	fl.StringVar(&before, "before", "", "only requests before the one with this `ID`: the next page")
 	fl.IntVar(&f.Limit, "limit", 0, "at most so many to a page, up to 200 (default 50)")
 	fl.BoolVar(&all, "all", false, "all pages")
 	cli.Complete(cmd, "status", cli.Fixed("pending", "authorized", "granting", "active", "revoking", "closed", "denied", "withdrawn", "lapsed"))

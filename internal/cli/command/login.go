@@ -39,7 +39,7 @@ Otherwise the token of your identity provider is read from standard input.`,
 			return s.keep(l)
 		},
 	}
-	cmd.Flags().StringVar(&as, "as", "", "identity to be, at a server that was started with --dev")
+	cmd.Flags().StringVar(&as, "as", "", "`IDENTITY` to be, at a server that was started with --dev")
 	cmd.Flags().BoolVar(&show, "print", false, "print the token and keep nothing")
 	cli.Complete(cmd, "as", s.Documents("identity"))
 	return cmd

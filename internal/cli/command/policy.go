@@ -20,7 +20,7 @@ func (s session) policyCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "policy",
 		Short:   "Check, test and explain policy",
-		Long:    "Check policy files and run their own examples, without a server; or let the server explain what its policy says to an ask.",
+		Long:    "Check policy files and run their own examples, without a server; or let the\nserver explain what its policy says to an ask.",
 		Example: "  writ policy check policy.yaml\n  writ policy test policy.yaml --documents organisation/\n  writ policy explain orders-db/deploy --for 1h --as service/ci-deployer",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -80,7 +80,7 @@ as the file says, and 2 if a file cannot be read.`,
 			return s.policyTest(args, documents, time.Now())
 		},
 	}
-	cmd.Flags().StringArrayVar(&documents, "documents", nil, "file or directory with the documents to test on; can be repeated (default: the first FILE's directory)")
+	cmd.Flags().StringArrayVar(&documents, "documents", nil, "`PATH` of a file or directory with the documents to test on; can be repeated\n(default: the directory of the first policy file)")
 	return cmd
 }
 
@@ -145,7 +145,7 @@ func (s session) policyExplainCmd() *cobra.Command {
 		Short: "Say what each rule of the server's policy has to do with an ask",
 		Long: `Say what the server's policy answers to an ask and why, rule by rule: what its
 condition looked at, what it requires, what is missing. Nobody is asked.`,
-		Example:           `  writ policy explain billing-api/client --for 30d --as service/partner-sync --scope service=invoices`,
+		Example:           "  writ policy explain billing-api/client --for 30d --as service/partner-sync \\\n    --scope service=invoices",
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: cli.Nth(s.Documents("entitlement")),
 		RunE: s.Run(func(ctx context.Context, c *client.Client, args []string) error {

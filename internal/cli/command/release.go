@@ -14,7 +14,7 @@ func (s session) releaseCmd() *cobra.Command {
 	return &cobra.Command{
 		Use:     "release ID",
 		Short:   "End access that is no longer needed",
-		Long:    "End access that is no longer needed, before its time. It is taken away in the target, and seen to be gone.",
+		Long:    "End access that is no longer needed, before its time. It is taken away in\nthe target, and seen to be gone.",
 		Example: `  writ release req-01k8z3k4m5n6p7q8r9s0t1v2w3`,
 		Args:    cobra.ExactArgs(1), ValidArgsFunction: cli.Nth(s.IDs(writ.StatusActive, writ.StatusGranting, writ.StatusAuthorized)),
 		RunE: s.Run(func(ctx context.Context, c *client.Client, args []string) error {

@@ -43,8 +43,8 @@ same request is made once, however often the command runs.`,
 	}
 	a.Flags(s.Session, cmd)
 	f := cmd.Flags()
-	f.StringVar(&a.Recipient, "recipient", "", "age public key (age1…) that the credential is sealed to")
-	f.StringVar(&o.key, "idempotency-key", "", "makes the command safe to repeat")
+	f.StringVar(&a.Recipient, "recipient", "", "age `KEY` (age1…) that the credential is sealed to")
+	f.StringVar(&o.key, "idempotency-key", "", "`KEY` that makes the command safe to repeat")
 	f.BoolVar(&o.dry, "dry-run", false, "say what policy says, who would be asked and what is missing, and ask nobody")
 	f.BoolVar(&o.wait, "wait", false, "wait until access is there or will not come")
 	f.Var((*cli.Span)(&o.timeout), "timeout", "wait no longer than this (default: until it is decided)")

@@ -34,8 +34,8 @@ everything that the identity has or asks for.
 		}),
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.identity, "identity", "", "revoke everything of this identity")
-	f.StringVar(&o.why, "why", "", "reason, for the record")
+	f.StringVar(&o.identity, "identity", "", "revoke everything of this `IDENTITY`")
+	f.StringVar(&o.why, "why", "", "`TEXT` for the record")
 	f.BoolVar(&o.yes, "yes", false, "do not ask for the identity's name again")
 	f.BoolVar(&o.wait, "wait", false, "wait until the access was seen to be gone")
 	f.Var((*cli.Span)(&o.timeout), "timeout", "wait no longer than this (default: as long as it takes)")

@@ -14,7 +14,7 @@ func (s session) showCmd() *cobra.Command {
 	return &cobra.Command{
 		Use:     "show ID",
 		Short:   "Show one request: terms, policy, access, life",
-		Long:    "Show all that is known of one request: its exact terms, what policy said, who approved, what was seen in the target, and every event of its life.",
+		Long:    "Show all that is known of one request: its exact terms, what policy\nsaid, who approved, what was seen in the target, and every event of its life.",
 		Example: "  writ show req-01k8z3k4m5n6p7q8r9s0t1v2w3\n  writ show req-01k8z3k4m5n6p7q8r9s0t1v2w3 -o json | jq .status",
 		Args:    cobra.ExactArgs(1), ValidArgsFunction: cli.Nth(s.IDs()),
 		RunE: s.Run(func(ctx context.Context, c *client.Client, args []string) error {
