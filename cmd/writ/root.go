@@ -32,6 +32,10 @@ terms, it exists for a bounded time, and it is seen to be gone.`,
 	root.AddCommand(cli.HelpTopics()...)
 	root.SetCompletionCommandGroupID("program")
 	root.SetHelpCommandGroupID("program")
+	root.InitDefaultCompletionCmd()
+	if c, _, err := root.Find([]string{"completion"}); err == nil {
+		c.Example = "  source <(writ completion bash)\n  writ completion bash --help"
+	}
 	s.Bind(root)
 	return root
 }

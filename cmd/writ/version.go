@@ -47,7 +47,7 @@ func versionCmd(s *cli.Session) *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
 		Short:   "Say what this program was built from",
-		Long:    "Say which version this program is, and from which revision and with which Go it was built.",
+		Long:    "Say which version this program is, and from which revision and with\nwhich Go it was built.",
 		Example: "  writ version\n  writ version -o json",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
