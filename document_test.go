@@ -59,6 +59,7 @@ func TestDocumentRefused(t *testing.T) {
 		`{"kind":"identity","name":"human/new","accounts":[{"issuer":"https://i"}]}`:                                 "an account needs an issuer and a subject or claims",
 		`{"kind":"identity","name":"human/new","accounts":[{"issuer":"i","claims":{"a":"*"}}]}`:                      "compared exactly, without wildcards",
 		`{"kind":"identity","name":"human/new","accounts":[{"issuer":"i","claims":{"a":""}}]}`:                       "compared exactly, without wildcards",
+		`{"kind":"identity","name":"human/new","accounts":[{"issuer":"i","subject":"repo:*"}]}`:                      "without wildcards",
 		`{"kind":"group","name":"a/b","members":[]}`:                                                                 "a name has the form name",
 		`{"kind":"group","name":"new","members":["group/security"]}`:                                                 "member group/security is a group; list its members",
 		`{"kind":"group","name":"new","members":["human/nobody"]}`:                                                   "members: there is no human/nobody",

@@ -90,10 +90,19 @@ func TestRemoveLeavesNothingBehind(t *testing.T) {
 		refused(t, c.kind+" "+c.name, err, c.fault, c.says)
 	}
 	w := newWorld()
-	must(t)(w.put(gus, shift))
-	must(t)(w.change(gus, Put{Remove: []Header{{Kind: "group", Name: "shift"}}}))
-	if _, ok := w.dir.Get("group", "shift"); ok || w.dir.In(ann, "group/shift") {
-		t.Error("the group is still there")
+	must(t)(w.put(gus, shift, `{"kind":"policy","name":"p","source":"x"}`))
+	all := Put{Remove: []Header{
+		{Kind: "group", Name: "shift"}, {Kind: "policy", Name: "p"}, {Kind: "target", Name: "db"},
+		{Kind: "entitlement", Name: "db/deploy"}, {Kind: "entitlement", Name: "db/readers"}, {Kind: "entitlement", Name: "db/tunnel"},
+	}}
+	must(t)(w.change(gus, all))
+	for _, h := range all.Remove {
+		if _, ok := w.dir.Get(h.Kind, h.Name); ok {
+			t.Errorf("%s %s is still there", h.Kind, h.Name)
+		}
+	}
+	if w.dir.In(ann, "group/shift") {
+		t.Error("and who was in it still is")
 	}
 }
 

@@ -212,6 +212,16 @@ func TestHold(t *testing.T) {
 	}
 }
 
+// TestLiveTellsEnough: what other decisions know of a request is what a world
+// of these tests tells them.
+func TestLiveTellsEnough(t *testing.T) {
+	w := in(t, StatusGranting, Ask{Subject: ci, Entitlement: "db/readers", For: hour})
+	want := w.facts(writ, "req-b").Live[0]
+	if got := w.request("req-a").Live(); got != want || got.Hold == "" || !got.InFlight {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
 // TestTightenIsNeverLooser draws two verdicts: what both together let through,
 // each lets through.
 func TestTightenIsNeverLooser(t *testing.T) {
