@@ -2,13 +2,14 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/writhq/writ"
 	"github.com/writhq/writ/internal/store/database"
+	"github.com/writhq/writ/internal/store/database/projection"
 	"github.com/writhq/writ/ledger"
 )
 
@@ -103,12 +104,8 @@ func (b *batch) decide(w *work) (refused, err error) {
 		return nil, err
 	}
 	w.request = r
-	events, refused := c.decide(r, f)
-	if refused != nil {
-		return refused, nil
-	}
 	s := stage{request: r, docs: b.memory.docs}
-	if refused := s.take(b, c, events); refused != nil {
+	if refused := s.decide(b, c, f); refused != nil {
 		return refused, nil
 	}
 	w.request = s.request
@@ -126,10 +123,25 @@ func (b *batch) again(w *work, first use) (refused, err error) {
 
 // A stage is what one decision adds to the batch, before it is known to stand.
 type stage struct {
-	request writ.Request
-	docs    *snapshot
-	events  []writ.Event
-	records [][]byte
+	request   writ.Request
+	events    []writ.Event
+	records   [][]byte
+	documents []writ.Event // those of events that change the directory
+	docs      *projection.Snapshot
+}
+
+// decide asks for the decision and takes it. What panics has decided nothing.
+func (s *stage) decide(b *batch, c Change, f writ.Facts) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("store: a decision on %q panicked: %v\n%s", c.ID, p, debug.Stack())
+		}
+	}()
+	events, err := c.Decide(s.request, f)
+	if err == nil {
+		err = s.take(b, c, events)
+	}
+	return err
 }
 
 // take checks that events can be recorded, one by one in their order.
@@ -142,12 +154,12 @@ func (s *stage) take(b *batch, c Change, events []writ.Event) (err error) {
 		switch {
 		case !e.At.Equal(b.now):
 			return fmt.Errorf("store: event %s of %s says another time than its decision", e.Body.Kind(), e.Stream)
-		case (pos == 0) != (e.Body.Kind() == opened):
-			return writ.Errorf(writ.Conflict, "a ledger begins with %q and has it once: %s cannot be event %d", opened, e.Body.Kind(), pos)
+		case (pos == 0) != (e.Body.Kind() == projection.Opened):
+			return writ.Errorf(writ.Conflict, "a ledger begins with %q and has it once: %s cannot be event %d", projection.Opened, e.Body.Kind(), pos)
 		case pos == 0:
 			err = b.checkOpened(e)
 		case e.OfDocument():
-			err = s.document(pos, e)
+			err = s.document(e)
 		case c.ID == "" || e.Stream != string(c.ID):
 			err = fmt.Errorf("store: event %s of %s came from a decision on %q", e.Body.Kind(), e.Stream, c.ID)
 		default:
@@ -166,18 +178,26 @@ func (s *stage) take(b *batch, c Change, events []writ.Event) (err error) {
 		s.records = append(s.records, record)
 	}
 	s.events = events
-	return nil
-}
-
-func (s *stage) document(pos int64, e writ.Event) (err error) {
-	if e.Seq != s.docs.seqs[e.Stream]+1 {
-		return writ.Errorf(writ.Conflict, "%s: event %d follows event %d", e.Stream, e.Seq, s.docs.seqs[e.Stream])
+	if len(s.documents) > 0 {
+		s.docs, err = s.docs.With(b.pos()+int64(len(events)), s.documents...)
 	}
-	s.docs, err = s.docs.with(pos+1, e)
 	return err
 }
 
-const opened writ.Kind = "opened"
+// document checks that an event of a document follows the one before.
+func (s *stage) document(e writ.Event) error {
+	last := s.docs.Seq(e.Stream)
+	for _, earlier := range s.documents {
+		if earlier.Stream == e.Stream {
+			last = earlier.Seq
+		}
+	}
+	if e.Seq != last+1 {
+		return writ.Errorf(writ.Conflict, "%s: event %d follows event %d", e.Stream, e.Seq, last)
+	}
+	s.documents = append(s.documents, e)
+	return nil
+}
 
 // checkOpened refuses a ledger that would name another key than the one that
 // signs it.
@@ -222,7 +242,7 @@ func (b *batch) keep(c Change, before writ.Request, s stage) error {
 		b.changed[c.ID] = before
 		b.order = append(b.order, c.ID)
 	}
-	b.memory.requests.put(c.ID, s.request)
+	b.memory.requests.Put(c.ID, s.request)
 	return b.relive(s.request)
 }
 
@@ -233,13 +253,5 @@ func (b *batch) rows(text string, args []any, f func(database.Scanner) error) er
 
 // one reads one row, or returns sql.ErrNoRows.
 func (b *batch) one(text string, args []any, to ...any) error {
-	found := false
-	err := b.rows(text, args, func(scan database.Scanner) error {
-		found = true
-		return scan(to...)
-	})
-	if err == nil && !found {
-		err = sql.ErrNoRows
-	}
-	return err
+	return database.ScanOne(b.ctx, b.conn, text, args, to...)
 }

@@ -1,11 +1,11 @@
 package store
 
 import (
-	"database/sql"
 	"slices"
 
 	"github.com/writhq/writ"
 	"github.com/writhq/writ/internal/store/database"
+	"github.com/writhq/writ/internal/store/database/projection"
 )
 
 // prefetch reads with a few statements what the decisions on works will need.
@@ -18,7 +18,7 @@ func (b *batch) prefetch(works []*work) error {
 		if c.Key != nil {
 			keys = append(keys, repeat{c.Key.Caller, c.Key.Key})
 		}
-		if _, ok := b.memory.requests.get(c.ID); !ok && c.ID != "" {
+		if _, ok := b.memory.requests.Get(c.ID); !ok && c.ID != "" {
 			ids = append(ids, string(c.ID))
 		}
 	}
@@ -29,9 +29,9 @@ func (b *batch) prefetch(works []*work) error {
 		return err
 	}
 	for _, w := range works {
-		r, _ := b.memory.requests.get(w.change.ID)
+		r, _ := b.memory.requests.Get(w.change.ID)
 		uid := b.subject(r, w.change.Subject)
-		if _, ok := b.memory.live.get(uid); !ok && uid != "" {
+		if _, ok := b.memory.live.Get(uid); !ok && uid != "" {
 			uids = append(uids, string(uid))
 		}
 	}
@@ -44,12 +44,12 @@ func (b *batch) request(id writ.ID) (writ.Request, error) {
 	if id == "" {
 		return writ.Request{}, nil
 	}
-	r, ok := b.memory.requests.get(id)
+	r, ok := b.memory.requests.Get(id)
 	if ok {
 		return r, nil
 	}
 	err := b.readRequests([]any{string(id)})
-	r, _ = b.memory.requests.get(id)
+	r, _ = b.memory.requests.Get(id)
 	return r, err
 }
 
@@ -58,12 +58,12 @@ func (b *batch) subject(r writ.Request, ref writ.Ref) writ.UID {
 	if r.Seq > 0 {
 		return r.Terms.Subject.UID
 	}
-	return b.memory.docs.dir.Identities[ref].UID
+	return b.memory.docs.Directory.Identities[ref].UID
 }
 
 // facts fills in what only the store knows.
 func (b *batch) facts(r writ.Request, ref writ.Ref) (writ.Facts, error) {
-	f := writ.Facts{Now: b.now, Directory: b.memory.docs.dir}
+	f := writ.Facts{Now: b.now, Directory: b.memory.docs.Directory}
 	all, err := b.live(b.subject(r, ref))
 	if err != nil || len(all) == 0 {
 		return f, err
@@ -92,12 +92,12 @@ func (b *batch) live(uid writ.UID) ([]writ.Live, error) {
 	if uid == "" {
 		return nil, nil
 	}
-	all, ok := b.memory.live.get(uid)
+	all, ok := b.memory.live.Get(uid)
 	if ok {
 		return all, nil
 	}
 	err := b.readLive([]any{string(uid)})
-	all, _ = b.memory.live.get(uid)
+	all, _ = b.memory.live.Get(uid)
 	return all, err
 }
 
@@ -117,39 +117,24 @@ func (b *batch) relive(r writ.Request) error {
 	case r.Status.Live():
 		all = append(all, r.Live())
 	}
-	b.memory.live.put(uid, all)
+	b.memory.live.Put(uid, all)
 	return nil
 }
 
 func (b *batch) readRequests(ids []any) error {
 	for _, id := range ids {
-		b.memory.requests.put(writ.ID(id.(string)), writ.Request{})
+		b.memory.requests.Put(writ.ID(id.(string)), writ.Request{})
 	}
-	return database.ScanIn(b.ctx, b.conn, "SELECT r.fixed, s.moving FROM requests r JOIN states s ON s.request = r.id WHERE r.id IN ", 1, ids, func(scan database.Scanner) error {
-		var asked, became sql.RawBytes
-		if err := scan(&asked, &became); err != nil {
-			return err
-		}
-		r, err := decode(asked, became)
-		b.memory.requests.put(r.ID, r)
-		return err
-	})
+	return projection.Read(b.ctx, b.conn, ids, func(r writ.Request) { b.memory.requests.Put(r.ID, r) })
 }
 
 func (b *batch) readLive(uids []any) error {
 	for _, uid := range uids {
-		b.memory.live.put(writ.UID(uid.(string)), nil)
+		b.memory.live.Put(writ.UID(uid.(string)), nil)
 	}
-	return database.ScanIn(b.ctx, b.conn, `SELECT s.live, r.id, s.status, r.entitlement, r.target, r.environment, r.hold, s.inflight
-		FROM states s JOIN requests r ON r.id = s.request WHERE s.live IN `, 1, uids, func(scan database.Scanner) error {
-		var uid writ.UID
-		var l writ.Live
-		if err := scan(&uid, &l.ID, &l.Status, &l.Entitlement, &l.Target, &l.Environment, &l.Hold, &l.InFlight); err != nil {
-			return err
-		}
-		all, _ := b.memory.live.get(uid)
-		b.memory.live.put(uid, append(all, l))
-		return nil
+	return projection.Live(b.ctx, b.conn, uids, func(uid writ.UID, l writ.Live) {
+		all, _ := b.memory.live.Get(uid)
+		b.memory.live.Put(uid, append(all, l))
 	})
 }
 

@@ -5,13 +5,13 @@ import (
 
 	"github.com/writhq/writ"
 	"github.com/writhq/writ/internal/store/database"
+	"github.com/writhq/writ/internal/store/database/projection"
 )
 
 var (
 	events      = database.Table{Name: "events", Columns: "pos, stream, seq, record"}
 	tiles       = database.Table{Name: "tiles", Columns: "level, n, hashes", After: "ON CONFLICT (level, n) DO UPDATE SET hashes = excluded.hashes"}
 	checkpoints = database.Table{Name: "checkpoints", Columns: "size, at, note"}
-	documents   = database.Table{Name: "documents", Columns: "stream, pos", After: "ON CONFLICT (stream) DO UPDATE SET pos = excluded.pos"}
 	texts       = database.Table{Name: "texts", Columns: "request, name, salt, text", After: "ON CONFLICT (request, name) DO UPDATE SET salt = excluded.salt, text = excluded.text"}
 	repeats     = database.Table{Name: "repeats", Columns: "caller, key, fingerprint, request, at"}
 )
@@ -35,13 +35,6 @@ func (b *batch) write() error {
 		return err
 	}
 	rows = nil
-	for stream, pos := range b.docs {
-		rows = append(rows, stream, pos)
-	}
-	if err := b.conn.Insert(b.ctx, documents, rows); err != nil {
-		return err
-	}
-	rows = nil
 	for _, t := range b.texts {
 		rows = append(rows, string(t.Request), t.Name, t.Salt, t.Text)
 	}
@@ -51,21 +44,24 @@ func (b *batch) write() error {
 	return b.project()
 }
 
-// project writes the rows of the requests that changed.
+// project writes the rows of the requests and documents that changed.
 func (b *batch) project() error {
-	var p projection
+	var rows projection.Rows
 	var over []any // whose credential nobody may claim any more
 	for _, id := range b.order {
 		before := b.changed[id]
-		after, _ := b.memory.requests.get(id)
-		if err := p.add(before, after); err != nil {
+		after, _ := b.memory.requests.Get(id)
+		if err := rows.Add(before, after); err != nil {
 			return err
 		}
 		if claimable(before.Status) && !claimable(after.Status) {
 			over = append(over, string(id))
 		}
 	}
-	if err := p.write(b); err != nil {
+	for stream, pos := range b.docs {
+		rows.AddDocument(stream, pos)
+	}
+	if err := rows.Write(b.ctx, b.conn); err != nil {
 		return err
 	}
 	return database.ScanIn(b.ctx, b.conn, "DELETE FROM deliveries WHERE request IN ", 1, over, nil)
@@ -91,7 +87,7 @@ func (b *batch) advance() error {
 	if err != nil {
 		return err
 	}
-	h := head{edge.Size(), b.memory.docs.docs, micros(b.now), note}
+	h := head{edge.Size(), b.memory.docs.Docs, micros(b.now), note}
 	if len(b.events) == 0 {
 		h.at = b.head.at
 	}
@@ -119,8 +115,8 @@ func (b *batch) commit() error {
 	if err := b.conn.Commit(b.ctx); err != nil {
 		return err
 	}
-	b.memory.requests.age(maxCached)
-	b.memory.live.age(maxCached)
+	b.memory.requests.Age(maxCached)
+	b.memory.live.Age(maxCached)
 	return nil
 }
 
@@ -137,13 +133,13 @@ func (b *batch) publish(works []*work) {
 	if len(b.events) == 0 {
 		return
 	}
-	b.db.show(b.memory.docs)
+	b.db.newest.Show(b.memory.docs)
 	due := false
 	for _, id := range b.order {
-		r, _ := b.memory.requests.get(id)
+		r, _ := b.memory.requests.Get(id)
 		task, at := r.Todo()
 		due = due || task != writ.Nothing && !at.After(b.now) && !r.InFlight
-		b.db.wakers.wake(id, &r)
+		b.db.wakers.Wake(id, &r)
 	}
 	if due {
 		b.db.ring()

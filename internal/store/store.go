@@ -8,10 +8,14 @@
 // and answers everybody:
 //
 //	update.go  Update and the queue      batch.go    the decisions of one transaction
-//	commit.go  the committer             record.go   what is written for them
-//	claim.go   due work                  project.go  rows that are derived from events
-//	get.go     reads                     state.go    what the committer remembers
+//	commit.go  the committer             facts.go    what they may know
+//	claim.go   due work                  record.go   what is written for them
+//	get.go     reads                     memory.go   what the committer remembers
 //	wait.go    news for who waits        verify.go   the one checker
+//
+//	database/             SQLite and PostgreSQL as one, and their schema
+//	database/projection/  what is derived from events, and whether it holds
+//	cache/, wake/         what was used lately, and who waits for which request
 //
 // The head row makes decisions serial across all processes that share a
 // database, so nothing else needs a lock and no decision is ever made on facts
@@ -23,11 +27,12 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/writhq/writ"
 	"github.com/writhq/writ/internal/store/database"
+	"github.com/writhq/writ/internal/store/database/projection"
+	"github.com/writhq/writ/internal/store/wake"
 	"github.com/writhq/writ/ledger"
 )
 
@@ -43,6 +48,8 @@ type Config struct {
 // A DB is an open database. Its methods are safe for concurrent use.
 type DB struct {
 	Config
+	database.Ledger // Head, Checkpoint, Tile, Entries: a ledger.Source
+
 	data *database.DB
 
 	queue   chan *work
@@ -51,8 +58,8 @@ type DB struct {
 	running sync.WaitGroup
 	stop    context.CancelFunc
 
-	snapshot atomic.Pointer[snapshot] // newest known documents
-	wakers   wakers
+	newest   projection.Newest // documents
+	wakers   wake.List
 	due      chan struct{}
 	counters counters
 }
@@ -75,6 +82,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	if db.data, err = database.Open(ctx, c.DSN, c.ReadOnly); err != nil {
 		return nil, err
 	}
+	db.Ledger = database.Ledger{From: db.data.Read}
 	if err := db.start(ctx); err != nil {
 		return nil, errors.Join(database.Explain(err), db.data.Close())
 	}
@@ -82,7 +90,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 }
 
 func (db *DB) start(ctx context.Context) error {
-	if err := db.refresh(ctx); err != nil || db.ReadOnly {
+	if err := db.newest.Refresh(ctx, db.data.Read); err != nil || db.ReadOnly {
 		return err
 	}
 	w := &writer{db: db}
@@ -124,4 +132,4 @@ func micros(t time.Time) int64 { return t.UnixMicro() }
 // Directory returns the newest documents that are known here. Changes made by
 // other processes are seen within a quarter of a second; decisions always see
 // the newest.
-func (db *DB) Directory() *writ.Directory { return db.snapshot.Load().dir }
+func (db *DB) Directory() *writ.Directory { return db.newest.Load().Directory }

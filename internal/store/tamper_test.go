@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/writhq/writ"
+	"github.com/writhq/writ/internal/store/database/projection"
 	"github.com/writhq/writ/ledger"
 )
 
@@ -106,8 +106,7 @@ func broken(t *testing.T, db *DB, statements []string, pos int64, words string) 
 			t.Fatalf("%s changed nothing: %v", s, err)
 		}
 	}
-	a := &audit{ctx: context.Background(), tx: tx, keys: Keys{LogKey: logSigner(t).VerifierKey()}}
-	err = a.run()
+	err = projection.Verify(t.Context(), tx, Keys{LogKey: logSigner(t).VerifierKey()}, nil)
 	var b Broken
 	if !errors.As(err, &b) {
 		t.Fatalf("not found: %v", err)

@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"fmt"
-	"runtime/debug"
 	"strings"
 	"unicode/utf8"
 
@@ -100,16 +98,6 @@ func (db *DB) enter(w *work) error {
 	case <-w.ctx.Done():
 		return w.ctx.Err()
 	}
-}
-
-// decide runs a decision. What panics has decided nothing.
-func (c Change) decide(r writ.Request, f writ.Facts) (events []writ.Event, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			events, err = nil, fmt.Errorf("store: a decision on %q panicked: %v\n%s", c.ID, p, debug.Stack())
-		}
-	}()
-	return c.Decide(r, f)
 }
 
 // check refuses what no database keeps as it is.

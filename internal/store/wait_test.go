@@ -23,7 +23,7 @@ func TestWaitReturnsWithTheNextEvent(t *testing.T) {
 				waiting <- r
 			}()
 		}
-		for db.wakers.waiting() == 0 {
+		for db.wakers.Len() == 0 {
 			time.Sleep(time.Millisecond)
 		}
 		submit(t, db, 2) // of no interest
@@ -44,16 +44,10 @@ func TestWaitReturnsWithTheNextEvent(t *testing.T) {
 		if _, err := db.Wait(t.Context(), "req-none", 0); !errors.Is(err, writ.NotFound) {
 			t.Error(err)
 		}
-		if n := db.wakers.waiting(); n != 0 {
+		if n := db.wakers.Len(); n != 0 {
 			t.Errorf("%d requests are still waited for", n)
 		}
 	})
-}
-
-func (w *wakers) waiting() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return len(w.on)
 }
 
 func TestOtherProcessesAreSeen(t *testing.T) {

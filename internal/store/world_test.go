@@ -301,3 +301,9 @@ func sideways(t testing.TB, db *DB) *sql.DB {
 	t.Cleanup(func() { raw.Close() })
 	return raw
 }
+
+// The columns of what is derived, but for id and busy.
+const (
+	requestColumns = "subject, requester, entitlement, target, environment, hold, fixed"
+	stateColumns   = "seq, status, task, due, inflight, live, moving"
+)

@@ -50,7 +50,7 @@ func Open(ctx context.Context, dsn string, readOnly bool) (*DB, error) {
 // Close closes all connections.
 func (d *DB) Close() error {
 	var errs []error
-	for _, pool := range []*sql.DB{d.Write, d.Read} {
+	for _, pool := range []*sql.DB{d.Read, d.Write} { // the last one out tidies up a SQLite file
 		if pool != nil {
 			errs = append(errs, pool.Close())
 		}

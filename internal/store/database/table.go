@@ -75,6 +75,19 @@ func Scan(ctx context.Context, q Querier, text string, args []any, f func(Scanne
 	return rows.Err()
 }
 
+// ScanOne reads one row, or returns sql.ErrNoRows.
+func ScanOne(ctx context.Context, q Querier, text string, args []any, to ...any) error {
+	found := false
+	err := Scan(ctx, q, text, args, func(scan Scanner) error {
+		found = true
+		return scan(to...)
+	})
+	if err == nil && !found {
+		err = sql.ErrNoRows
+	}
+	return err
+}
+
 // ScanIn runs a query that ends in IN for all values; width of them, where that
 // is more than one, are compared together.
 func ScanIn(ctx context.Context, q Querier, query string, width int, values []any, f func(Scanner) error) error {

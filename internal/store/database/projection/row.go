@@ -1,6 +1,10 @@
-package store
+// Package projection knows what is derived from the ledger's events: which rows
+// follow from a request, how they are made again, and whether those that are
+// stored, and the ledger itself, hold.
+package projection
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -15,11 +19,13 @@ const (
 )
 
 var (
-	requests = database.Table{Name: "requests", Columns: "id, " + requestColumns, After: "ON CONFLICT (id) DO UPDATE SET fixed = excluded.fixed"}
+	// Requests is what was asked for.
+	Requests = database.Table{Name: "requests", Columns: "id, " + requestColumns, After: "ON CONFLICT (id) DO UPDATE SET fixed = excluded.fixed"}
 
-	// A request that changed is let go by the worker that held it, unless a call
-	// to the target is under way: that one is still the worker's.
-	states = database.Table{Name: "states", Columns: "request, busy, " + stateColumns,
+	// States is what has become of it. A request that changes is let go by the
+	// worker that held it, unless a call to the target is under way: that one
+	// is still the worker's.
+	States = database.Table{Name: "states", Columns: "request, busy, " + stateColumns,
 		After: `ON CONFLICT (request) DO UPDATE SET seq = excluded.seq, status = excluded.status, task = excluded.task, due = excluded.due,
 		busy = CASE WHEN excluded.inflight = 1 THEN states.busy ELSE 0 END, inflight = excluded.inflight, live = excluded.live, moving = excluded.moving`}
 )
@@ -51,7 +57,7 @@ func stateRow(r writ.Request) ([]any, error) {
 	var due, live any
 	task, at := r.Todo()
 	if task != writ.Nothing {
-		due = micros(at)
+		due = at.UnixMicro()
 	}
 	if r.Status.Live() {
 		live = string(r.Terms.Subject.UID)
@@ -63,7 +69,7 @@ func stateRow(r writ.Request) ([]any, error) {
 	return []any{int64(r.Seq), string(r.Status), string(task), due, inflight, live, string(data)}, err
 }
 
-// decode reads a request from the two columns that hold it.
+// decode reads a request from the columns that hold it.
 func decode(asked, became []byte) (r writ.Request, err error) {
 	if err = json.Unmarshal(asked, &fixed{&r.Terms, &r.Verdict}); err == nil {
 		err = json.Unmarshal(became, &moving{Request: &r})
@@ -81,9 +87,10 @@ type link struct {
 	waits        int64 // 1: for this person to decide
 }
 
-var links = database.Table{Name: "links", Columns: "key, request, waits", After: "ON CONFLICT (key, request) DO UPDATE SET waits = excluded.waits"}
+// Links says for each request what it has to do with.
+var Links = database.Table{Name: "links", Columns: "key, request, waits", After: "ON CONFLICT (key, request) DO UPDATE SET waits = excluded.waits"}
 
-// endKey is the key of a condition.
+// endKey is the key in Links of a condition; that of a person is the uid.
 func endKey(condition string) string { return "end:" + condition }
 
 // linksOf returns the links of a request, each once.
@@ -115,13 +122,16 @@ func linksOf(r writ.Request) []link {
 	return out
 }
 
-// A projection is the rows that follow from requests, ready to be written.
-type projection struct{ requests, states, links []any }
+// Documents has the newest event of each document, also of a removed one.
+var Documents = database.Table{Name: "documents", Columns: "stream, pos", After: "ON CONFLICT (stream) DO UPDATE SET pos = excluded.pos"}
 
-// add adds what is to be written for a request that was as before, or did not
+// Rows are those that follow from changes, ready to be written.
+type Rows struct{ requests, states, links, documents []any }
+
+// Add adds what is to be written for a request that was as before, or did not
 // exist. What it was asked for changes only with the terms, and it never loses
 // a link.
-func (p *projection) add(before, r writ.Request) error {
+func (p *Rows) Add(before, r writ.Request) error {
 	values, err := stateRow(r)
 	if err != nil {
 		return err
@@ -142,13 +152,20 @@ func (p *projection) add(before, r writ.Request) error {
 	return nil
 }
 
-// write writes the rows.
-func (p *projection) write(b *batch) error {
-	if err := b.conn.Insert(b.ctx, requests, p.requests); err != nil {
-		return err
+// AddDocument adds that a document changed last at pos.
+func (p *Rows) AddDocument(stream string, pos int64) {
+	p.documents = append(p.documents, stream, pos)
+}
+
+// Write writes the rows.
+func (p *Rows) Write(ctx context.Context, c *database.Conn) error {
+	for _, rows := range []struct {
+		table  database.Table
+		values []any
+	}{{Requests, p.requests}, {States, p.states}, {Links, p.links}, {Documents, p.documents}} {
+		if err := c.Insert(ctx, rows.table, rows.values); err != nil {
+			return err
+		}
 	}
-	if err := b.conn.Insert(b.ctx, states, p.states); err != nil {
-		return err
-	}
-	return b.conn.Insert(b.ctx, links, p.links)
+	return nil
 }

@@ -1,4 +1,4 @@
-package store
+package projection
 
 import (
 	"context"
@@ -107,6 +107,9 @@ func foldAll(all []*history, check Check) {
 	workers.Wait()
 }
 
+// Opened is the kind of the first event of every ledger.
+const Opened writ.Kind = "opened"
+
 // fold replays a history and stops at the first event that does not hold.
 func (h *history) fold(check Check) {
 	for i, e := range h.entries {
@@ -129,7 +132,7 @@ func (h *history) replay(i int, e entry, check Check) error {
 	}
 	of := "request"
 	switch {
-	case event.Body.Kind() == opened:
+	case event.Body.Kind() == Opened:
 		of = "ledger"
 	case event.OfDocument():
 		of = "document"

@@ -1,0 +1,58 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+)
+
+// A Ledger reads the stored log, from a pool or as a transaction sees it.
+type Ledger struct{ From Querier }
+
+// A Head is where the ledger ends.
+type Head struct {
+	Size       int64     // number of events
+	At         time.Time // of the newest event; zero if there is none
+	Checkpoint string    // signed note of this size
+}
+
+// Head returns where the ledger ends now.
+func (l Ledger) Head(ctx context.Context) (h Head, err error) {
+	var at int64
+	err = l.one(ctx, "SELECT size, at, checkpoint FROM head", nil, &h.Size, &at, &h.Checkpoint)
+	if at > 0 {
+		h.At = time.UnixMicro(at).UTC()
+	}
+	return h, err
+}
+
+// Checkpoint returns the newest checkpoint, a signed note.
+func (l Ledger) Checkpoint(ctx context.Context) (string, error) {
+	h, err := l.Head(ctx)
+	return h.Checkpoint, err
+}
+
+// Tile returns the stored hashes of a tile, or none.
+func (l Ledger) Tile(ctx context.Context, level int, n int64) (hashes []byte, err error) {
+	err = l.one(ctx, "SELECT hashes FROM tiles WHERE level = $1 AND n = $2", []any{level, n}, &hashes)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return hashes, err
+}
+
+// Entries returns the records from, from+1, … to-1.
+func (l Ledger) Entries(ctx context.Context, from, to int64) (records [][]byte, err error) {
+	err = Scan(ctx, l.From, "SELECT record FROM events WHERE pos >= $1 AND pos < $2 ORDER BY pos", []any{from, to}, func(scan Scanner) error {
+		var record []byte
+		err := scan(&record)
+		records = append(records, record)
+		return err
+	})
+	return records, Explain(err)
+}
+
+func (l Ledger) one(ctx context.Context, text string, args []any, to ...any) error {
+	return Explain(ScanOne(ctx, l.From, text, args, to...))
+}
