@@ -68,7 +68,7 @@ func (a Ask) Terms(id ID, f Facts) (Terms, error) {
 	}
 	t := Terms{
 		V: 1, Request: id, Revision: 1, Requester: f.Actor, Subject: subject.Party(), Entitlement: def, Scope: scope,
-		For: a.For, StartAt: seconds(a.StartAt), StartBy: seconds(a.StartBy), Ends: slices.Clone(a.Ends),
+		For: a.For, StartAt: seconds(a.StartAt), StartBy: seconds(a.StartBy), Ends: append([]string{}, a.Ends...),
 		Ticket: a.Ticket, Why: a.Why, Recipient: a.Recipient, PublicKey: a.PublicKey,
 	}
 	return t, t.checkAsk(f.Now)

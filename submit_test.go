@@ -62,7 +62,7 @@ func TestTermsAreComplete(t *testing.T) {
 	want := Terms{
 		V: 1, Request: "req-a", Revision: 1, Requester: w.party(dee), Subject: w.party(ci),
 		Scope: map[string]string{"schema": "app", "table": "orders"}, For: 24 * hour,
-		StartAt: time.Date(2026, 11, 3, 8, 0, 0, 0, time.UTC),
+		StartAt: time.Date(2026, 11, 3, 8, 0, 0, 0, time.UTC), Ends: []string{},
 		Entitlement: Definition{
 			Name: "db/deploy", UID: ent.UID, Target: "db", TargetUID: w.dir.Targets["db"].UID, Connector: "postgres",
 			Environment: "production", Credential: "password", Grant: []byte(`{"role":"deploy"}`), Config: config,
