@@ -20,7 +20,9 @@ lint:
 	@test -z "$$(gofmt -l .)" || { echo "gofmt these:"; gofmt -l .; exit 1; }
 	$(GO) vet $(PKGS)
 
+# The race detector makes random lives slow, so all of them are lived without it.
 unit:
+	$(GO) test -timeout 5m .
 	$(GO) test -race -timeout 15m $(PKGS)
 
 demo:

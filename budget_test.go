@@ -20,6 +20,9 @@ const (
 	maxFile      = 500  // lines of a file
 	maxPackage   = 1500 // lines of a package, without tests
 	maxInterface = 5    // methods
+
+	maxTestFunc    = 100 // of a test: the table stands with what runs it
+	maxTestNesting = 4   // of a test: each case is a function inside the loop over cases
 )
 
 // raised are the budgets of single places, with the reason.
@@ -119,11 +122,15 @@ func (s *source) function(f *ast.FuncDecl) {
 	if f.Name.Name == "init" && f.Recv == nil {
 		s.say(f, "init runs before anybody asked for it")
 	}
-	if n := s.set.Position(f.End()).Line - s.set.Position(f.Pos()).Line + 1; n > maxFunc {
-		s.say(f, "%s has %d lines, not %d", f.Name.Name, n, maxFunc)
+	lines, deep := maxFunc, maxNesting
+	if s.test {
+		lines, deep = maxTestFunc, maxTestNesting
 	}
-	if n := nesting(f); n > maxNesting {
-		s.say(f, "%s nests %d deep, not %d", f.Name.Name, n, maxNesting)
+	if n := s.set.Position(f.End()).Line - s.set.Position(f.Pos()).Line + 1; n > lines {
+		s.say(f, "%s has %d lines, not %d", f.Name.Name, n, lines)
+	}
+	if n := nesting(f); n > deep {
+		s.say(f, "%s nests %d deep, not %d", f.Name.Name, n, deep)
 	}
 	if !s.test && f.Doc == nil && f.Name.IsExported() && exported(f.Recv) {
 		s.say(f, "%s is exported and not documented", f.Name.Name)
@@ -256,7 +263,8 @@ func TestBudgetsAreHeld(t *testing.T) {
 	if diff := cmp.Diff(want, s.broken); diff != "" {
 		t.Error(diff)
 	}
-	s, err = survey("p/p_test.go", strings.Replace(overspent, "Long() {", "Long() {\n", 1))
+	more := strings.NewReplacer("Long() {", "Long() {"+strings.Repeat("\n", maxTestFunc-maxFunc+1), "if b {", "if b { for {}")
+	s, err = survey("p/p_test.go", more.Replace(overspent))
 	if err != nil || len(s.broken) != 5 {
 		t.Errorf("as a test: %v, %v", s.broken, err)
 	}

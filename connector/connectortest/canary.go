@@ -77,19 +77,23 @@ func (c *canary) search(t testing.TB, public []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, made := range c.credentials {
-		for _, part := range []map[string]connector.Secret{made.Env, made.Files} {
-			for name, value := range part {
-				if !slices.Contains(public, name) {
-					c.secrets = append(c.secrets, value.Reveal())
-				}
-			}
-		}
+		c.learn(made.Env, public)
+		c.learn(made.Files, public)
 	}
 	out := c.out.String()
 	for _, secret := range c.secrets {
 		if at := strings.Index(out, secret); secret != "" && at >= 0 {
 			t.Errorf("a secret leaked, after %q", out[max(0, at-80):at])
 			return
+		}
+	}
+}
+
+// learn takes what is secret in a part of a credential.
+func (c *canary) learn(part map[string]connector.Secret, public []string) {
+	for name, value := range part {
+		if !slices.Contains(public, name) {
+			c.secrets = append(c.secrets, value.Reveal())
 		}
 	}
 }
