@@ -42,13 +42,24 @@ func siteOn(t testing.TB, dsn string) *site {
 	super := connect(t, dsn)
 	s := &site{t, super, net.JoinHostPort(super.Config().Host, strconv.Itoa(int(super.Config().Port))), super.Config().Database}
 	s.exec(`create role deploy; create table vault (id int); grant select on vault to deploy; grant create on schema public to deploy`)
-	s.exec(`create role writ login createrole password '` + writsPassword + `'; grant pg_signal_backend to writ`)
+	s.exec(`create role writ login createrole password ` + quick(t, writsPassword) + `; grant pg_signal_backend to writ`)
 	if s.version() < 16 {
 		s.exec(`grant deploy to writ with admin option`)
 	} else {
 		s.exec(`grant deploy to writ with admin true, inherit false, set false`)
 	}
 	return s
+}
+
+// quick returns a password in a form that is checked without the many rounds of
+// hashing, most of the time that a login takes.
+func quick(t testing.TB, password string) string {
+	t.Helper()
+	v, err := verifier(password, make([]byte, 16), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return literal(v)
 }
 
 func connect(t testing.TB, dsn string) *pgx.Conn {
@@ -136,7 +147,7 @@ func (s *site) order(request string, kind connector.Kind) connector.Order {
 	o := connector.Order{Request: request, Serial: "s-1", Kind: kind, From: time.Now().UTC(), Until: time.Now().UTC().Add(time.Hour)}
 	if kind == connector.Membership {
 		o.Grant = marshal(map[string]any{"role": "deploy", "member": "account-" + request})
-		s.exec(`create role "account-` + request + `" login password 'of-the-account'`)
+		s.exec(`create role "account-` + request + `" login password ` + quick(s, "of-the-account"))
 		return o
 	}
 	o.Scope = map[string]string{"team": "deploy"}

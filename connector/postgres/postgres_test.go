@@ -418,7 +418,7 @@ func TestPasswordIsInNoStatement(t *testing.T) {
 
 // TestVerifierIsStandard compares with the exchange in RFC 7677, section 3.
 func TestVerifierIsStandard(t *testing.T) {
-	got, err := verifier("pencil", []byte{0x5b, 0x6d, 0x99, 0x68, 0x9d, 0x12, 0x35, 0x8e, 0xec, 0xa0, 0x4b, 0x14, 0x12, 0x36, 0xfa, 0x81})
+	got, err := verifier("pencil", []byte{0x5b, 0x6d, 0x99, 0x68, 0x9d, 0x12, 0x35, 0x8e, 0xec, 0xa0, 0x4b, 0x14, 0x12, 0x36, 0xfa, 0x81}, 4096)
 	want := "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="
 	if err != nil || got != want {
 		t.Errorf("got  %s\nwant %s\n%v", got, want, err)

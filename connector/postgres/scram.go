@@ -24,7 +24,7 @@ func passwords(done <-chan struct{}) <-chan password {
 			p := password{text: rand.Text()}
 			salt := make([]byte, 16)
 			rand.Read(salt)
-			p.verifier, p.err = verifier(p.text, salt)
+			p.verifier, p.err = verifier(p.text, salt, iterations)
 			select {
 			case made <- p:
 			case <-done:
@@ -42,8 +42,8 @@ const iterations = 4096
 // verifier returns what PostgreSQL keeps of a password: SCRAM-SHA-256 as in RFC
 // 5803, section 3. Made here, the password itself is in no statement, which a
 // server may log. It is ASCII, so SASLprep (RFC 4013) changes nothing.
-func verifier(password string, salt []byte) (string, error) {
-	salted, err := pbkdf2.Key(sha256.New, password, salt, iterations, sha256.Size)
+func verifier(password string, salt []byte, rounds int) (string, error) {
+	salted, err := pbkdf2.Key(sha256.New, password, salt, rounds, sha256.Size)
 	if err != nil {
 		return "", err
 	}
@@ -54,5 +54,5 @@ func verifier(password string, salt []byte) (string, error) {
 	}
 	stored, server := sha256.Sum256(sign("Client Key")), sign("Server Key")
 	b64 := base64.StdEncoding.EncodeToString
-	return fmt.Sprintf("SCRAM-SHA-256$%d:%s$%s:%s", iterations, b64(salt), b64(stored[:]), b64(server)), nil
+	return fmt.Sprintf("SCRAM-SHA-256$%d:%s$%s:%s", rounds, b64(salt), b64(stored[:]), b64(server)), nil
 }
