@@ -22,7 +22,7 @@ func TestReference(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("# Command line\n\n<!-- Made from the commands by go test ./cmd/writ -update. -->\n\n" + root.Long + "\n\n")
 	b.WriteString("Flags of every command:\n\n```\n" + root.PersistentFlags().FlagUsages() + "```\n\n")
-	b.WriteString("Results are on standard output, everything else is on standard error. With\n`-o json` a result is exactly what the API answered, and an error is a problem\ndocument (RFC 9457).\n")
+	b.WriteString("Results are on standard output, everything else is on standard error. With\n`-o json` a result is exactly what the API answered, and an error is a problem\ndocument (RFC 9457) on the last line of standard error.\n")
 	for _, c := range root.Commands() {
 		describe(&b, c)
 	}

@@ -148,7 +148,7 @@ func (s *Session) Answer(words func() error) error {
 
 // JSON prints a JSON value as it is.
 func (s *Session) JSON(data []byte) error {
-	_, err := s.Out.W.Write(append(bytes.TrimRight(data, "\n"), '\n'))
+	_, err := fmt.Fprintf(s.Out.W, "%s\n", bytes.TrimRight(data, "\n"))
 	return err
 }
 

@@ -9,9 +9,9 @@ import (
 	"github.com/writhq/writ/client"
 )
 
-// Documents lists documents, or shows the only one with every leaf.
-func (s *Screen) Documents(docs []json.RawMessage) error {
-	for i, data := range docs {
+// Documents lists documents, or shows them whole: every leaf.
+func (s *Screen) Documents(docs []json.RawMessage, whole bool) error {
+	for _, data := range docs {
 		var d struct {
 			writ.Header
 			Title  string
@@ -20,7 +20,7 @@ func (s *Screen) Documents(docs []json.RawMessage) error {
 		if err := json.Unmarshal(data, &d); err != nil {
 			return err
 		}
-		if len(docs) > 1 {
+		if !whole {
 			s.Say("%s %v  %s", fmt.Sprintf("%-11s", d.Kind), s.Bold(d.Name), d.Title)
 			continue
 		}
@@ -29,7 +29,7 @@ func (s *Screen) Documents(docs []json.RawMessage) error {
 			s.Quote(0, d.Source)
 			continue
 		}
-		rows, err := Leaves(docs[i])
+		rows, err := Leaves(data)
 		if err != nil {
 			return err
 		}

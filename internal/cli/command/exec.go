@@ -48,7 +48,7 @@ told with SIGTERM. The exit code is the command's; see 'writ help exit-codes'.`,
 			if err != nil {
 				return err
 			}
-			if _, err := exec.LookPath(args[1]); err != nil && !errors.Is(err, exec.ErrDot) {
+			if _, err := exec.LookPath(args[1]); err != nil {
 				s.Err.Say("%v %v; nobody was asked for access", s.Err.Bad("writ:"), err)
 				return cli.Exit(child.CodeOf(err))
 			}
@@ -200,6 +200,9 @@ func (s session) giveBack(c *client.Client, r writ.Request) {
 		now, err := c.Release(ctx, r.ID)
 		if errors.Is(err, writ.Conflict) { // it waits for a decision still
 			now, err = c.Withdraw(ctx, r.ID)
+		}
+		if ctx.Err() != nil {
+			err = errors.New("the server does not answer")
 		}
 		switch {
 		case err == nil && (now.Status == writ.StatusWithdrawn || now.End != nil && now.End.Cause == writ.Released):

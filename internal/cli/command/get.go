@@ -71,7 +71,7 @@ func (s session) get(ctx context.Context, c *client.Client, kind, name string) e
 	case s.Machine():
 		return s.JSON(s.Last())
 	}
-	return s.Out.Documents(docs)
+	return s.Out.Documents(docs, name != "")
 }
 
 // toYAML writes documents as apply reads them. A policy is its own text.

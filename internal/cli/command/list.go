@@ -63,11 +63,13 @@ func (s session) list(ctx context.Context, c *client.Client, f client.Filter, al
 		rows = append(rows, raw.Requests...)
 		page.Requests, page.Next, f.Before = append(page.Requests, next.Requests...), next.Next, next.Next
 	}
+	if s.Machine() && !all {
+		return s.JSON(s.Last())
+	}
 	if s.Machine() {
 		return s.Encode(struct {
 			Requests []json.RawMessage `json:"requests"`
-			Next     writ.ID           `json:"next,omitempty"`
-		}{rows, page.Next})
+		}{rows})
 	}
 	if len(page.Requests) == 0 {
 		s.Err.Say("there are no such requests")

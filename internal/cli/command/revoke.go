@@ -84,8 +84,7 @@ func (s session) revokeIdentity(ctx context.Context, c *client.Client, o revokeO
 		return s.untilGone(ctx, c, name, page, o.timeout)
 	}
 	if err != nil {
-		s.left(ctx, c, name)
-		return err
+		return s.left(ctx, c, name, err)
 	}
 	return s.Answer(func() error {
 		s.Out.Requests(page.Requests)
@@ -133,15 +132,17 @@ func (s session) live(ctx context.Context, c *client.Client, name writ.Ref) (out
 	return out, nil
 }
 
-// left tells what was not revoked when something went wrong.
-func (s session) left(ctx context.Context, c *client.Client, name writ.Ref) {
-	live, err := s.live(ctx, c, name)
-	if err != nil {
-		return // the first error says enough
+// left tells people what was not revoked when something went wrong.
+func (s session) left(ctx context.Context, c *client.Client, name writ.Ref, wrong error) error {
+	if s.Machine() {
+		return wrong
 	}
-	s.Err.Say("still live:")
-	s.Err.Requests(live)
-	s.Err.Say("")
+	if live, err := s.live(ctx, c, name); err == nil && len(live) > 0 {
+		s.Err.Say("still live:")
+		s.Err.Requests(live)
+		s.Err.Say("")
+	}
+	return wrong
 }
 
 // untilGone follows every request to its proven end, also those that were
