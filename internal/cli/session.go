@@ -146,10 +146,15 @@ func (s *Session) Answer(words func() error) error {
 	return words()
 }
 
+// Text prints text for programs, as it is.
+func (s *Session) Text(text string) error {
+	_, err := io.WriteString(s.Out.W, text)
+	return err
+}
+
 // JSON prints a JSON value as it is.
 func (s *Session) JSON(data []byte) error {
-	_, err := fmt.Fprintf(s.Out.W, "%s\n", bytes.TrimRight(data, "\n"))
-	return err
+	return s.Text(strings.TrimRight(string(data), "\n") + "\n")
 }
 
 // Encode prints a value as JSON.

@@ -3,7 +3,6 @@ package command
 import (
 	"context"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -103,22 +102,18 @@ func (s session) give(got client.Claimed, opened bool, o claimOptions) error {
 		return s.JSON(s.Last())
 	case got.Credential == nil:
 		text, err := credential.Armored(got.Sealed)
-		return s.write(text, err)
+		if err != nil {
+			return err
+		}
+		return s.Text(text)
 	case o.env:
-		return s.write(credential.Lines(*got.Credential), nil)
+		return s.Text(credential.Lines(*got.Credential))
 	}
 	if s.Out.TTY {
 		s.Err.Say("%v it is shown once; keep it now", s.Err.Pending("warning:"))
 	}
 	s.Out.Credential(*got.Credential)
 	return nil
-}
-
-func (s session) write(text string, err error) error {
-	if err == nil {
-		_, err = io.WriteString(s.Out.W, text)
-	}
-	return err
 }
 
 func (s session) save(dir string, got client.Claimed) error {

@@ -64,10 +64,10 @@ func (s session) get(ctx context.Context, c *client.Client, kind, name string) e
 	switch {
 	case s.YAML():
 		text, err := toYAML(docs)
-		if err == nil {
-			_, err = s.Out.W.Write(text)
+		if err != nil {
+			return err
 		}
-		return err
+		return s.Text(text)
 	case s.Machine():
 		return s.JSON(s.Last())
 	}
@@ -75,21 +75,21 @@ func (s session) get(ctx context.Context, c *client.Client, kind, name string) e
 }
 
 // toYAML writes documents as apply reads them. A policy is its own text.
-func toYAML(docs []json.RawMessage) ([]byte, error) {
+func toYAML(docs []json.RawMessage) (string, error) {
 	var parts []string
 	for _, data := range docs {
 		var d struct{ Kind, Name, Source string }
 		if err := json.Unmarshal(data, &d); err != nil {
-			return nil, err
+			return "", err
 		}
 		text := []byte(d.Source)
 		if d.Kind != "policy" {
 			var err error
 			if text, err = yaml.JSONToYAML(data); err != nil {
-				return nil, fmt.Errorf("%s %s: %w", d.Kind, d.Name, err)
+				return "", fmt.Errorf("%s %s: %w", d.Kind, d.Name, err)
 			}
 		}
 		parts = append(parts, strings.TrimRight(string(text), "\n")+"\n")
 	}
-	return []byte(strings.Join(parts, "---\n")), nil
+	return strings.Join(parts, "---\n"), nil
 }

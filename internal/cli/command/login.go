@@ -3,7 +3,6 @@ package command
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -33,8 +32,7 @@ Otherwise the token of your identity provider is read from standard input.`,
 				return err
 			}
 			if show {
-				_, err := fmt.Fprintln(s.Out.W, l.Token)
-				return err
+				return s.Text(l.Token + "\n")
 			}
 			return s.keep(l)
 		},
