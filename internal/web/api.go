@@ -49,7 +49,7 @@ type (
 	}
 	listInput struct {
 		Signed
-		Status      []writ.Status `query:"status"`
+		Status      []writ.Status `query:"status,explode"`
 		Subject     writ.Ref      `query:"subject"`
 		Entitlement string        `query:"entitlement"`
 		Target      string        `query:"target"`

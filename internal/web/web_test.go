@@ -208,6 +208,22 @@ func TestApproveNamesTheTerms(t *testing.T) {
 	}
 }
 
+// TestListByStatuses takes more than one.
+func TestListByStatuses(t *testing.T) {
+	w := newWorld(t)
+	_, _, kept := w.call("human/ann", "POST", "/v1/requests", deploy)
+	_, _, gone := w.call("human/ann", "POST", "/v1/requests", deploy)
+	w.call("human/ann", "POST", "/v1/requests/"+gone["id"].(string)+"/withdraw", "")
+	for query, want := range map[string]int{
+		"status=pending": 1, "status=withdrawn": 1, "status=pending&status=withdrawn": 2, "status=active": 0, "": 2,
+	} {
+		_, _, page := w.call("human/ann", "GET", "/v1/requests?"+query, "")
+		if rs, _ := page["requests"].([]any); len(rs) != want {
+			t.Errorf("%q lists %d, want %d (%v is pending)", query, len(rs), want, kept["id"])
+		}
+	}
+}
+
 // TestOpenAPI says that what is served is in the document, and that the
 // document is of version 3.1.
 func TestOpenAPI(t *testing.T) {
