@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/writhq/writ"
-	"github.com/writhq/writ/internal/store/database"
 	"github.com/writhq/writ/internal/store/database/projection"
 	"github.com/writhq/writ/ledger"
 )
@@ -75,16 +74,11 @@ func (b *batch) run(works []*work) ([]error, error) {
 			continue
 		}
 		errs[i] = w.direct(b)
-		if errs[i] != nil && !isFault(errs[i]) {
+		if _, refused := errors.AsType[writ.Fault](errs[i]); errs[i] != nil && !refused {
 			return nil, errs[i]
 		}
 	}
 	return errs, b.sweep()
-}
-
-func isFault(err error) bool {
-	var f writ.Fault
-	return errors.As(err, &f)
 }
 
 // decide makes one decision. Refused is for its caller alone.
@@ -244,14 +238,4 @@ func (b *batch) keep(c Change, before writ.Request, s stage) error {
 	}
 	b.memory.requests.Put(c.ID, s.request)
 	return b.relive(s.request)
-}
-
-// rows calls f for each row that the transaction sees.
-func (b *batch) rows(text string, args []any, f func(database.Scanner) error) error {
-	return database.Scan(b.ctx, b.conn, text, args, f)
-}
-
-// one reads one row, or returns sql.ErrNoRows.
-func (b *batch) one(text string, args []any, to ...any) error {
-	return database.ScanOne(b.ctx, b.conn, text, args, to...)
 }

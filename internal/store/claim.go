@@ -24,7 +24,7 @@ type Job struct {
 // is; any other that changes the request ends it.
 func (db *DB) Claim(ctx context.Context, n int, lease time.Duration) ([]Job, error) {
 	var any int
-	err := db.data.Read.QueryRowContext(ctx, "SELECT count(*) FROM (SELECT 1 FROM states WHERE due <= $1 AND busy <= $1 LIMIT 1) AS due", micros(now())).Scan(&any)
+	err := db.data.Read.QueryRowContext(ctx, "SELECT count(*) FROM (SELECT 1 FROM states WHERE due <= $1 AND busy <= $1 LIMIT 1) AS due", now().UnixMicro()).Scan(&any)
 	if err != nil || any == 0 || n <= 0 {
 		return nil, database.Explain(err) // looking costs no commit
 	}
@@ -46,9 +46,9 @@ func (b *batch) claim(n int, lease time.Duration) ([]Job, error) {
 	}
 	var all []taken
 	until := b.now.Add(lease)
-	err := b.rows(`UPDATE states SET busy = $1 WHERE request IN (
+	err := database.Scan(b.ctx, b.conn, `UPDATE states SET busy = $1 WHERE request IN (
 		SELECT request FROM states WHERE due <= $2 AND busy <= $2 ORDER BY due LIMIT $3) RETURNING request, task, due`,
-		[]any{micros(until), micros(b.now), n}, func(scan database.Scanner) error {
+		[]any{until.UnixMicro(), b.now.UnixMicro(), n}, func(scan database.Scanner) error {
 			t := taken{Job: Job{Until: until}}
 			err := scan(&t.ID, &t.Task, &t.due)
 			all = append(all, t)
@@ -67,8 +67,7 @@ func (b *batch) claim(n int, lease time.Duration) ([]Job, error) {
 func (db *DB) Release(ctx context.Context, id writ.ID, retry time.Time) error {
 	_, err := db.do(&work{ctx: ctx, direct: func(b *batch) error {
 		b.wrote = true
-		err := b.conn.Exec(b.ctx, "UPDATE states SET busy = $1 WHERE request = $2", micros(retry), string(id))
-		return err
+		return b.conn.Exec(b.ctx, "UPDATE states SET busy = $1 WHERE request = $2", retry.UnixMicro(), string(id))
 	}})
 	if err == nil && !retry.After(now()) {
 		db.ring()

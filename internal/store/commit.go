@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -40,6 +42,11 @@ func (w *writer) run() {
 	w.drop()
 }
 
+const (
+	linger   = 500 * time.Microsecond // a batch waits for those who are expected to join it
+	patience = 30 * time.Second       // one transaction on a server that does not answer
+)
+
 // gather takes what waits. Those who were answered together tend to come back
 // together, a few microseconds later; committing for the first of them alone
 // would make all others wait for two commits.
@@ -60,9 +67,6 @@ func (w *writer) gather(first *work) []*work {
 	}
 	return works
 }
-
-// linger bounds how long a batch waits for those who are expected to join it.
-const linger = 500 * time.Microsecond
 
 // serve answers works with one transaction. Where that fails for a reason that
 // lies in one of them, each gets a transaction of its own.
@@ -100,9 +104,6 @@ func (w *work) answer(err error) {
 	w.err = err
 	close(w.done)
 }
-
-// patience bounds what one transaction may take on a server that does not answer.
-const patience = 30 * time.Second
 
 // transact decides and records works, and answers them once that is durable.
 // If it returns an error nobody has been told anything.
@@ -174,9 +175,10 @@ func (w *writer) lock(ctx context.Context) (h head, err error) {
 	if err := w.conn.Exec(ctx, "BEGIN"); err != nil {
 		return h, err
 	}
-	err = database.Scan(ctx, w.conn, "UPDATE head SET size = size RETURNING size, docs, at, checkpoint", nil, func(scan database.Scanner) error {
-		return scan(&h.size, &h.docs, &h.at, &h.checkpoint)
-	})
+	text := "UPDATE head SET size = size RETURNING size, docs, at, checkpoint"
+	if err = database.ScanOne(ctx, w.conn, text, nil, &h.size, &h.docs, &h.at, &h.checkpoint); errors.Is(err, sql.ErrNoRows) {
+		err = fmt.Errorf("%s has lost the row that orders all changes: restore a backup and run 'writ verify'", w.db.data)
+	}
 	return h, err
 }
 

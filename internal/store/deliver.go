@@ -31,7 +31,7 @@ func (db *DB) PutDelivery(ctx context.Context, d Delivery) error {
 			return writ.Errorf(writ.Conflict, "the credential of attempt %d is not kept: %s is %s at attempt %d", d.Attempt, d.Request, r.Status, r.Attempt)
 		}
 		b.wrote = true
-		return b.conn.Insert(b.ctx, deliveries, []any{string(d.Request), d.Attempt, d.Sealed, micros(d.Until)})
+		return b.conn.Insert(b.ctx, deliveries, []any{string(d.Request), d.Attempt, d.Sealed, d.Until.UnixMicro()})
 	}})
 	return err
 }
@@ -42,7 +42,7 @@ func (db *DB) TakeDelivery(ctx context.Context, id writ.ID) ([]byte, error) {
 	var sealed []byte
 	_, err := db.do(&work{ctx: ctx, direct: func(b *batch) error {
 		sealed = nil
-		err := b.one("DELETE FROM deliveries WHERE request = $1 AND until > $2 RETURNING sealed", []any{string(id), micros(b.now)}, &sealed)
+		err := database.ScanOne(b.ctx, b.conn, "DELETE FROM deliveries WHERE request = $1 AND until > $2 RETURNING sealed", []any{string(id), b.now.UnixMicro()}, &sealed)
 		if errors.Is(err, sql.ErrNoRows) {
 			return writ.Errorf(writ.NotFound, "no credential waits for %s; it was taken, or its time was up", id)
 		}
@@ -63,11 +63,10 @@ func (b *batch) sweep() error {
 		return nil
 	}
 	b.swept, b.wrote = b.now, true
-	if err := b.conn.Exec(b.ctx, "DELETE FROM deliveries WHERE until <= $1", micros(b.now)); err != nil {
+	if err := b.conn.Exec(b.ctx, "DELETE FROM deliveries WHERE until <= $1", b.now.UnixMicro()); err != nil {
 		return err
 	}
-	err := b.conn.Exec(b.ctx, "DELETE FROM repeats WHERE at < $1", micros(b.now.Add(-repeatable)))
-	return err
+	return b.conn.Exec(b.ctx, "DELETE FROM repeats WHERE at < $1", b.now.Add(-repeatable).UnixMicro())
 }
 
 // repeatable is how long an idempotency key is known.

@@ -11,12 +11,11 @@ import (
 // prefetch reads with a few statements what the decisions on works will need.
 // Whatever it leaves out is read when it is needed.
 func (b *batch) prefetch(works []*work) error {
-	var ids, uids []any
-	var keys []repeat
+	var ids, uids, keys []any
 	for _, w := range works {
 		c := w.change
 		if c.Key != nil {
-			keys = append(keys, repeat{c.Key.Caller, c.Key.Key})
+			keys = append(keys, c.Key.Key)
 		}
 		if _, ok := b.memory.requests.Get(c.ID); !ok && c.ID != "" {
 			ids = append(ids, string(c.ID))
@@ -138,18 +137,12 @@ func (b *batch) readLive(uids []any) error {
 	})
 }
 
-func (b *batch) readRepeats(keys []repeat) error {
-	var names []any
-	for _, k := range keys {
-		names = append(names, k.key)
-	}
-	return database.ScanIn(b.ctx, b.conn, "SELECT caller, key, fingerprint, request FROM repeats WHERE key IN ", 1, names, func(scan database.Scanner) error {
+func (b *batch) readRepeats(keys []any) error {
+	return database.ScanIn(b.ctx, b.conn, "SELECT caller, key, fingerprint, request FROM repeats WHERE key IN ", 1, keys, func(scan database.Scanner) error {
 		var k repeat
 		var u use
-		if err := scan(&k.caller, &k.key, &u.fingerprint, &u.request); err != nil {
-			return err
-		}
+		err := scan(&k.caller, &k.key, &u.fingerprint, &u.request)
 		b.repeats[k] = u
-		return nil
+		return err
 	})
 }

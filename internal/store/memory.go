@@ -44,7 +44,7 @@ func (b *batch) load() (*memory, error) {
 		return nil, err
 	}
 	var at sql.NullInt64
-	if err := b.one("SELECT max(at) FROM checkpoints", nil, &at); err != nil {
+	if err := database.ScanOne(b.ctx, b.conn, "SELECT max(at) FROM checkpoints", nil, &at); err != nil {
 		return nil, err
 	}
 	s.kept = time.UnixMicro(at.Int64)

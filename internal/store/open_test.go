@@ -118,13 +118,26 @@ func TestReadOnlyNeedsADatabase(t *testing.T) {
 	}
 }
 
+func TestLostHeadRowIsNoticed(t *testing.T) {
+	each(t, func(t *testing.T, dsn string) {
+		tampered(t)
+		db := openWorld(t, dsn)
+		if _, err := sideways(t, db).Exec("DELETE FROM head"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.Update(t.Context(), asking(newID(), service(1), "orders/read")); err == nil || !strings.Contains(err.Error(), "lost the row") {
+			t.Error(err)
+		}
+	})
+}
+
 // T9: a clock that goes back decides nothing.
 func TestClockThatWentBackDecidesNothing(t *testing.T) {
 	each(t, func(t *testing.T, dsn string) {
 		db := openWorld(t, dsn)
 		ahead := func(d time.Duration) {
 			t.Helper()
-			if _, err := sideways(t, db).Exec("UPDATE head SET at = $1", micros(now().Add(d))); err != nil {
+			if _, err := sideways(t, db).Exec("UPDATE head SET at = $1", now().Add(d).UnixMicro()); err != nil {
 				t.Fatal(err)
 			}
 		}

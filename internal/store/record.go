@@ -22,7 +22,7 @@ func (b *batch) write() error {
 	var rows []any
 	for _, k := range b.used {
 		u := b.repeats[k]
-		rows = append(rows, string(k.caller), k.key, string(u.fingerprint), string(u.request), micros(b.now))
+		rows = append(rows, string(k.caller), k.key, string(u.fingerprint), string(u.request), b.now.UnixMicro())
 	}
 	if err := b.conn.Insert(b.ctx, repeats, rows); err != nil {
 		return err
@@ -87,7 +87,7 @@ func (b *batch) advance() error {
 	if err != nil {
 		return err
 	}
-	h := head{edge.Size(), b.memory.docs.Docs, micros(b.now), note}
+	h := head{edge.Size(), b.memory.docs.Docs, b.now.UnixMicro(), note}
 	if len(b.events) == 0 {
 		h.at = b.head.at
 	}
@@ -98,8 +98,7 @@ func (b *batch) advance() error {
 		}
 	}
 	b.memory.head, b.memory.edge = h, edge
-	err = b.conn.Exec(b.ctx, "UPDATE head SET size = $1, docs = $2, at = $3, checkpoint = $4", h.size, h.docs, h.at, h.checkpoint)
-	return err
+	return b.conn.Exec(b.ctx, "UPDATE head SET size = $1, docs = $2, at = $3, checkpoint = $4", h.size, h.docs, h.at, h.checkpoint)
 }
 
 // commit makes the batch durable. One without effect ends without a write.

@@ -3,7 +3,10 @@ package store
 import (
 	"context"
 	"fmt"
+	"runtime"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,9 +43,42 @@ func BenchmarkScale(b *testing.B) {
 				} else {
 					b.ReportMetric(few/rate, "×cost")
 				}
+				reads(b, db)
 			})
 		}
 	})
+}
+
+// reads reports how long what people and workers wait for takes.
+func reads(b *testing.B, db *DB) {
+	uid := func(ref writ.Ref) writ.UID { return db.Directory().Identities[ref].UID }
+	live := []writ.Status{writ.StatusPending, writ.StatusAuthorized, writ.StatusGranting, writ.StatusActive, writ.StatusRevoking}
+	for name, read := range map[string]func() error{
+		"ms-page": func() error { _, err := db.List(b.Context(), Query{Before: "req-0"}); return err },
+		"ms-inbox": func() error {
+			_, err := db.List(b.Context(), Query{Approver: uid("human/bob"), Status: live[:1]})
+			return err
+		},
+		"ms-mine": func() error { _, err := db.List(b.Context(), Query{Party: uid("human/dan")}); return err },
+		"ms-live": func() error { _, err := db.List(b.Context(), Query{Status: live}); return err },
+		"ms-held": func() error {
+			_, err := db.List(b.Context(), Query{Subject: uid(service(1)), Status: live})
+			return err
+		},
+		"ms-claim": func() error { _, err := db.Claim(b.Context(), 1, time.Second); return err },
+		"ms-stats": func() error { _, err := db.Stats(b.Context()); return err },
+	} {
+		var took latencies
+		for range 50 {
+			start := time.Now()
+			if err := read(); err != nil {
+				b.Fatal(err)
+			}
+			took.all = append(took.all, time.Since(start))
+		}
+		slices.Sort(took.all)
+		b.ReportMetric(float64(took.all[25].Microseconds())/1000, name)
+	}
 }
 
 // storedLives fills a database, once, with a thousand lives and then doubles them.
@@ -129,7 +165,7 @@ func (b *batch) resign() error {
 	for {
 		var page [][]byte
 		var pos []int64
-		err := b.rows("SELECT pos, record FROM events WHERE pos >= $1 ORDER BY pos LIMIT 5000", []any{b.memory.edge.Size()}, func(scan database.Scanner) error {
+		err := database.Scan(b.ctx, b.conn, "SELECT pos, record FROM events WHERE pos >= $1 AND pos < $2 ORDER BY pos", []any{b.memory.edge.Size(), b.memory.edge.Size() + 5000}, func(scan database.Scanner) error {
 			var at int64
 			var record []byte
 			err := scan(&at, &record)
@@ -149,4 +185,53 @@ func (b *batch) resign() error {
 	}
 	b.records = nil
 	return nil
+}
+
+// BenchmarkVerify reads a ledger of a million events, or of 50,000 in short.
+func BenchmarkVerify(b *testing.B) {
+	decisions := 890_000
+	if testing.Short() {
+		decisions = 44_500
+	}
+	durable(b, func(b *testing.B, dsn func() string) {
+		path := dsn()
+		b.Run("events", func(b *testing.B) {
+			db, err := Open(b.Context(), Config{DSN: path, Log: logSigner(b)})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer db.Close()
+			if count(b, db, "SELECT size FROM head") == 0 {
+				begin(b, db)
+				rounds := b.N
+				b.N = decisions
+				crowd(b, 256, lives(b, db))
+				b.N = rounds
+			}
+			var peak atomic.Uint64
+			b.ResetTimer()
+			b.StartTimer()
+			for range b.N {
+				err := db.Verify(b.Context(), Keys{LogKey: db.Log.VerifierKey()}, func(done, _ int64) {
+					if done%100_000 < 2000 {
+						peak.Store(max(peak.Load(), heap()))
+					}
+				})
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.StopTimer()
+			size := count(b, db, "SELECT size FROM head")
+			b.ReportMetric(float64(size), "events")
+			b.ReportMetric(float64(size)*float64(b.N)/b.Elapsed().Seconds(), "events/s")
+			b.ReportMetric(float64(peak.Load())/(1<<20), "MB-heap")
+		})
+	})
+}
+
+func heap() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapInuse
 }

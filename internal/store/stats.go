@@ -57,25 +57,18 @@ func (db *DB) Stats(ctx context.Context) (Stats, error) {
 	s := db.counters.Stats
 	db.counters.mu.Unlock()
 	s.Queued, s.Live = len(db.queue), map[writ.Status]int{}
-	rows, err := db.data.Read.QueryContext(ctx, "SELECT status, count(*) FROM states WHERE live IS NOT NULL GROUP BY status")
+	err := database.Scan(ctx, db.data.Read, "SELECT status, count(*) FROM states WHERE live IS NOT NULL GROUP BY status", nil, func(scan database.Scanner) error {
+		var status writ.Status
+		var n int
+		err := scan(&status, &n)
+		s.Live[status] = n
+		return err
+	})
 	if err != nil {
 		return s, database.Explain(err)
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var status writ.Status
-		var n int
-		if err := rows.Scan(&status, &n); err != nil {
-			return s, database.Explain(err)
-		}
-		s.Live[status] = n
-	}
-	if err := rows.Err(); err != nil {
-		return s, database.Explain(err)
-	}
-	at := now()
-	var oldest sql.NullInt64
-	err = db.data.Read.QueryRowContext(ctx, "SELECT size, (SELECT min(due) FROM states WHERE due <= $1 AND busy <= $1) FROM head", micros(at)).Scan(&s.Size, &oldest)
+	at, oldest := now(), sql.NullInt64{}
+	err = database.ScanOne(ctx, db.data.Read, "SELECT size, (SELECT min(due) FROM states WHERE due <= $1 AND busy <= $1) FROM head", []any{at.UnixMicro()}, &s.Size, &oldest)
 	if oldest.Valid {
 		s.Overdue = at.Sub(time.UnixMicro(oldest.Int64))
 	}

@@ -127,8 +127,6 @@ func (db *DB) Close() error {
 // now returns the time in the precision that is kept.
 func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 
-func micros(t time.Time) int64 { return t.UnixMicro() }
-
 // Directory returns the newest documents that are known here. Changes made by
 // other processes are seen within a quarter of a second; decisions always see
 // the newest.

@@ -37,6 +37,7 @@ func TestVerifyNamesTheFirstPosition(t *testing.T) {
 			"an event is deleted":           {do("DELETE FROM events WHERE pos = %d", at(held.ID, 2)), at(held.ID, 2), "missing"},
 			"two records are swapped":       {swap(at(held.ID, 1), at(closed.ID, 1)), min(at(held.ID, 1), at(closed.ID, 1)), ""},
 			"an event is added":             {do("INSERT INTO events (pos, stream, seq, record) SELECT %d, stream, seq + 1, record FROM events WHERE pos = %d", size, size-1), size, ""},
+			"an event is put before all":    {do("INSERT INTO events (pos, stream, seq, record) SELECT -1, 'group:lost', seq, replace(record, 'late', 'lost') FROM events WHERE stream = 'group:late'; INSERT INTO documents (stream, pos) VALUES ('group:lost', -1)"), size, "events are stored"},
 			"a status is edited":            {do("UPDATE states SET status = 'closed' WHERE request = '%s'", held.ID), at(held.ID, held.Seq), "status"},
 			"an end is put off":             {do("UPDATE states SET due = due + 1000000 WHERE request = '%s'", held.ID), at(held.ID, held.Seq), "due"},
 			"an end is forgotten":           {do("UPDATE states SET due = NULL, task = '' WHERE request = '%s'", held.ID), at(held.ID, held.Seq), "due"},

@@ -12,7 +12,7 @@ import (
 // Text returns a free text, or writ.NotFound if there is none or it was erased.
 func (db *DB) Text(ctx context.Context, id writ.ID, name string) (Text, error) {
 	t := Text{Request: id, Name: name}
-	err := db.data.Read.QueryRowContext(ctx, "SELECT salt, text FROM texts WHERE request = $1 AND name = $2", string(id), name).Scan(&t.Salt, &t.Text)
+	err := database.ScanOne(ctx, db.data.Read, "SELECT salt, text FROM texts WHERE request = $1 AND name = $2", []any{string(id), name}, &t.Salt, &t.Text)
 	if errors.Is(err, sql.ErrNoRows) {
 		return t, writ.Errorf(writ.NotFound, "%s has no text %q; it had none, or it was erased", id, name)
 	}
@@ -24,8 +24,7 @@ func (db *DB) Text(ctx context.Context, id writ.ID, name string) (Text, error) {
 func (db *DB) Erase(ctx context.Context, id writ.ID, name string) error {
 	_, err := db.do(&work{ctx: ctx, direct: func(b *batch) error {
 		b.wrote = true
-		err := b.conn.Exec(b.ctx, "DELETE FROM texts WHERE request = $1 AND name = $2", string(id), name)
-		return err
+		return b.conn.Exec(b.ctx, "DELETE FROM texts WHERE request = $1 AND name = $2", string(id), name)
 	}})
 	return err
 }

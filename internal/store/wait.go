@@ -47,18 +47,18 @@ func (db *DB) follow(ctx context.Context) {
 		case <-tick.C:
 		}
 		next, err := db.look(ctx, size)
-		if err != nil && ctx.Err() == nil {
-			db.Logger.Warn("store: cannot see what other processes write; trying again", "err", database.Explain(err))
-			continue
+		if err == nil {
+			size = next
+		} else if ctx.Err() == nil {
+			db.Logger.Warn("store: cannot see what other processes write; trying again", "err", err)
 		}
-		size = next
 	}
 }
 
 // look tells whoever waits in this process about the events since size.
 func (db *DB) look(ctx context.Context, size int64) (int64, error) {
 	var now int64
-	if err := db.data.Read.QueryRowContext(ctx, "SELECT size FROM head").Scan(&now); err != nil || now == size {
+	if err := database.ScanOne(ctx, db.data.Read, "SELECT size FROM head", nil, &now); err != nil || now == size {
 		return size, err
 	}
 	if err := db.newest.Refresh(ctx, db.data.Read); err != nil {
@@ -69,19 +69,12 @@ func (db *DB) look(ctx context.Context, size int64) (int64, error) {
 		db.wakers.WakeAll()
 		return now, nil
 	}
-	rows, err := db.data.Read.QueryContext(ctx, "SELECT stream FROM events WHERE pos >= $1 AND pos < $2", size, now)
-	if err != nil {
-		return size, err
-	}
-	defer rows.Close()
-	for rows.Next() {
+	return now, database.Scan(ctx, db.data.Read, "SELECT stream FROM events WHERE pos >= $1 AND pos < $2", []any{size, now}, func(scan database.Scanner) error {
 		var id writ.ID
-		if err := rows.Scan(&id); err != nil {
-			return size, err
-		}
+		err := scan(&id)
 		db.wakers.Wake(id, nil)
-	}
-	return now, rows.Err()
+		return err
+	})
 }
 
 // maxSeen is how many events of others are looked at one by one.

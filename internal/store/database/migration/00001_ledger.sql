@@ -61,7 +61,7 @@ CREATE TABLE states (                     -- what has become of it: small, becau
 	moving   TEXT   NOT NULL              -- the rest of writ.Request as JSON
 );
 CREATE INDEX states_due    ON states (due) WHERE due IS NOT NULL;
-CREATE INDEX states_live   ON states (live, status) WHERE live IS NOT NULL;
+CREATE INDEX states_live   ON states (live, request, status) WHERE live IS NOT NULL;
 CREATE INDEX states_status ON states (status, request);
 
 CREATE TABLE links (                      -- what a request has to do with
