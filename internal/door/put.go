@@ -179,6 +179,9 @@ func (d *Door) checkGrant(e writ.Entitlement, t writ.Target) error {
 func (d *Door) checkUnused(ctx context.Context, remove []writ.Header) error {
 	dir := d.Store.Directory()
 	for _, h := range remove {
+		if _, ok := dir.Get(h.Kind, h.Name); !ok {
+			continue // nothing can use it, and the decision will say so
+		}
 		uid := dir.Identities[writ.Ref(h.Name)].UID
 		for _, q := range map[string][]store.Query{
 			"identity":    {{Subject: uid}, {Requester: uid}},
