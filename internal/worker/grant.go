@@ -14,8 +14,8 @@ import (
 	"github.com/writhq/writ/internal/store"
 )
 
-// grant makes access exist: sign the writ, say what is about to be done, check
-// the writ, do it, read it back, say what came of it.
+// grant makes access exist: prove that it was decided, sign the writ, say what
+// is about to be done, check the writ, do it, read it back, say what came of it.
 func (w *Worker) grant(ctx context.Context, job store.Job) error {
 	r, err := w.begin(ctx, job.ID)
 	if err != nil || r.Status != writ.StatusGranting {
@@ -35,10 +35,14 @@ func (w *Worker) grant(ctx context.Context, job store.Job) error {
 	return err
 }
 
-// begin records the intent, with the signed writ the first time.
+// begin records the intent, with the signed writ the first time. It decides on
+// exactly the request that was proven.
 func (w *Worker) begin(ctx context.Context, id writ.ID) (writ.Request, error) {
 	r, err := w.Store.Get(ctx, id)
 	if err != nil {
+		return r, err
+	}
+	if err := w.prove(ctx, id, r); err != nil {
 		return r, err
 	}
 	c := writ.BeginGrant{}
@@ -47,7 +51,13 @@ func (w *Worker) begin(ctx context.Context, id writ.ID) (writ.Request, error) {
 			return r, err
 		}
 	}
-	return w.decide(ctx, id, c)
+	decide := w.decision(id, c)
+	return w.Store.Update(context.WithoutCancel(ctx), store.Change{ID: id, Decide: func(now writ.Request, f writ.Facts) ([]writ.Event, error) {
+		if !same(now, r) {
+			return nil, writ.Errorf(writ.Conflict, "%s has changed meanwhile", id)
+		}
+		return decide(now, f)
+	}})
 }
 
 func (w *Worker) sign(r writ.Request) (string, error) {
@@ -64,11 +74,17 @@ func (w *Worker) sign(r writ.Request) (string, error) {
 
 // carryOut does what the writ says, and nothing else: the connector sees only
 // what stands in the signed writ.
-func (w *Worker) carryOut(ctx context.Context, r writ.Request, report *writ.ReportGrant) error {
+func (w *Worker) carryOut(ctx context.Context, r writ.Request, report *writ.ReportGrant) (err error) {
+	defer recovered(&err)
 	o, err := w.verified(r)
 	if err != nil {
 		return err
 	}
+	over, err := w.Targets.enter(o.Terms.Entitlement, w.slowAfter())
+	if err != nil {
+		return err
+	}
+	defer over()
 	c, err := w.Targets.Connector(ctx, w.Store.Directory(), o.Terms.Entitlement)
 	if err != nil {
 		return err
@@ -85,6 +101,14 @@ func (w *Worker) carryOut(ctx context.Context, r writ.Request, report *writ.Repo
 		return fmt.Errorf("the target does not show what was ordered: %s", strings.Join(append(report.Seen.Differs, string(report.Seen.State)), "; "))
 	}
 	return w.deliver(ctx, o, r.Attempt, got.Credential)
+}
+
+// recovered makes an error of a panic in a connector: it must not take with it
+// the end of anybody else's access.
+func recovered(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("the connector panicked: %v", p)
+	}
 }
 
 // verified returns the order in a request's writ after checking all of it
@@ -136,5 +160,5 @@ func problem(err error) string {
 	if errors.Is(err, context.DeadlineExceeded) {
 		text = "no answer in time: " + text
 	}
-	return text[:min(len(text), 500)]
+	return strings.ToValidUTF8(text[:min(len(text), 500)], "")
 }

@@ -25,13 +25,14 @@ func (w *Worker) revoke(ctx context.Context, job store.Job) error {
 	if err != nil {
 		return err
 	}
-	w.account(ctx, done)
+	w.account(ctx, report, done)
 	return nil
 }
 
 // account tells metrics and log how the revocation went.
-func (w *Worker) account(ctx context.Context, r writ.Request) {
+func (w *Worker) account(ctx context.Context, report writ.ReportRevoke, r writ.Request) {
 	switch {
+	case r.Attempt != report.Attempt: // somebody else's by now
 	case r.Status == writ.StatusClosed && r.End.Cause == writ.Expired:
 		w.Metrics.lag(r.ClosedAt.Sub(r.Until))
 	case r.Status == writ.StatusRevoking && r.Problem != "":
@@ -48,7 +49,13 @@ func (w *Worker) account(ctx context.Context, r writ.Request) {
 // alarmAfter is the objective for an end to be proven; past it each failure is an error.
 const alarmAfter = time.Minute
 
-func (w *Worker) takeAway(ctx context.Context, r writ.Request) (writ.Observation, error) {
+func (w *Worker) takeAway(ctx context.Context, r writ.Request) (seen writ.Observation, err error) {
+	defer recovered(&err)
+	over, err := w.Targets.enter(r.Terms.Entitlement, w.slowAfter())
+	if err != nil {
+		return seen, err
+	}
+	defer over()
 	c, err := w.Targets.Connector(ctx, w.Store.Directory(), r.Terms.Entitlement)
 	if err != nil {
 		return writ.Observation{}, err
@@ -63,5 +70,35 @@ func (w *Worker) takeAway(ctx context.Context, r writ.Request) (writ.Observation
 			return writ.Observation{}, err
 		}
 	}
-	return c.Observe(ctx, order(o), done)
+	if seen, err = c.Observe(ctx, order(o), done); err == nil {
+		err = w.unanswered(ctx, r)
+	}
+	return seen, err
+}
+
+// unanswered refuses to believe a read-back while a grant of the request may
+// still be under way: one that was begun less than a lease ago, by a worker that
+// has not said what came of it and may be dead. Its access would come after the
+// end was proven, and nobody would look again.
+func (w *Worker) unanswered(ctx context.Context, r writ.Request) error {
+	if r.Writ == "" || r.Receipt.External != "" {
+		return nil // no grant was begun, or the last one was answered
+	}
+	entries, err := w.Store.Events(ctx, string(r.ID))
+	if err != nil {
+		return err
+	}
+	var begun time.Time
+	for _, e := range entries {
+		switch e.Event.Body.(type) {
+		case writ.GrantBegun:
+			begun = e.Event.At
+		case writ.GrantFailed, writ.Strayed:
+			begun = time.Time{}
+		}
+	}
+	if left := time.Until(begun.Add(w.Lease)); left > 0 {
+		return writ.Errorf(writ.Unavailable, "a grant that began at %s was never answered; it can come for %s more", begun.Format(time.RFC3339), left.Round(time.Second))
+	}
+	return nil
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/writhq/writ"
 	"github.com/writhq/writ/connector"
@@ -15,8 +17,10 @@ type Targets struct {
 	drivers map[string]connector.Driver
 	secret  func(ref string) (connector.Secret, error)
 
-	mu   sync.Mutex
-	open map[writ.UID]opened
+	mu      sync.Mutex
+	open    map[writ.UID]opened
+	lines   map[writ.UID]*line
+	closing sync.WaitGroup // of those that were replaced
 }
 
 type opened struct {
@@ -27,7 +31,7 @@ type opened struct {
 // NewTargets returns targets that are opened with these drivers. Secret
 // resolves the references to secrets in their configuration.
 func NewTargets(drivers map[string]connector.Driver, secret func(string) (connector.Secret, error)) *Targets {
-	return &Targets{drivers: drivers, secret: secret, open: map[writ.UID]opened{}}
+	return &Targets{drivers: drivers, secret: secret, open: map[writ.UID]opened{}, lines: map[writ.UID]*line{}}
 }
 
 // Connector returns the connector of the target that a definition names. A
@@ -35,12 +39,15 @@ func NewTargets(drivers map[string]connector.Driver, secret func(string) (connec
 func (t *Targets) Connector(ctx context.Context, dir *writ.Directory, def writ.Definition) (connector.Connector, error) {
 	doc, ok := dir.Targets[def.Target]
 	if !ok || doc.UID != def.TargetUID {
-		return nil, writ.Errorf(writ.Unavailable, "target %s is gone; apply its document again so that access there can be ended", def.Target)
+		return nil, writ.Errorf(writ.Unavailable, "target %s is gone, or another one goes by its name; access there cannot be ended from here", def.Target)
+	}
+	if doc.Connector != def.Connector { // another system would say that there is nothing, and mean itself
+		return nil, writ.Errorf(writ.Unavailable, "target %s is of connector %s by now; make it %s again, so that access there can be ended", doc.Name, doc.Connector, def.Connector)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	have, ok := t.open[doc.UID]
-	if ok && have.version == doc.Version {
+	if ok && have.version >= doc.Version {
 		return have, nil
 	}
 	c, err := t.start(ctx, doc)
@@ -48,11 +55,11 @@ func (t *Targets) Connector(ctx context.Context, dir *writ.Directory, def writ.D
 		return nil, fmt.Errorf("target %s: %w", doc.Name, err)
 	}
 	if ok {
-		// Calls that still run on the old one end with an error and are repeated.
-		err = have.Close()
+		// Calls that still run on the old one hold it up, and nobody else.
+		t.closing.Go(func() { _ = have.Close() })
 	}
 	t.open[doc.UID] = opened{doc.Version, c}
-	return c, err
+	return c, nil
 }
 
 // Check refuses a target whose configuration its connector does not accept.
@@ -74,6 +81,7 @@ func (t *Targets) start(ctx context.Context, doc writ.Target) (connector.Connect
 
 // Close closes every connector.
 func (t *Targets) Close() error {
+	defer t.closing.Wait()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var errs []error
@@ -82,4 +90,39 @@ func (t *Targets) Close() error {
 		delete(t.open, uid)
 	}
 	return errors.Join(errs...)
+}
+
+// A line is the calls to one target that are under way.
+type line struct {
+	since []time.Time // when each of them began, the oldest first
+	slow  bool        // whether the last one that ended took long
+}
+
+// few is how many calls to a target that does not answer may wait for it.
+const few = 4
+
+// enter says that a call to a target begins, until over is called. It refuses
+// where others have waited there for long: a target that hangs must not keep
+// what there is of everybody's time, and access elsewhere has to end as well.
+func (t *Targets) enter(def writ.Definition, long time.Duration) (over func(), err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	l, ok := t.lines[def.TargetUID]
+	if !ok {
+		l = &line{}
+		t.lines[def.TargetUID] = l
+	}
+	now := time.Now()
+	l.slow = l.slow || len(l.since) > 0 && now.Sub(l.since[0]) >= long
+	if l.slow && len(l.since) >= few {
+		return nil, writ.Errorf(writ.Unavailable, "target %s does not answer, and %d calls wait for it already", def.Target, len(l.since))
+	}
+	l.since = append(l.since, now)
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		i := slices.Index(l.since, now)
+		l.since = slices.Delete(l.since, i, i+1)
+		l.slow = time.Since(now) >= long
+	}, nil
 }

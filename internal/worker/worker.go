@@ -8,7 +8,6 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/writhq/writ"
@@ -24,7 +23,7 @@ type Config struct {
 	Targets  *Targets
 	Signer   Signer
 	Seal     string        // age recipient of credentials that are to be claimed
-	Parallel int           // calls to targets at once; 32 if zero
+	Parallel int           // tasks at once, without those that take long; 32 if zero
 	Lease    time.Duration // longest time one call may take; a minute if zero
 	ClaimFor time.Duration // how long a credential waits to be claimed; a day if zero
 	Metrics  *Metrics
@@ -40,9 +39,8 @@ type Signer interface {
 // A Worker carries out due tasks. Any number may share a store.
 type Worker struct {
 	Config
-	free  chan struct{} // one token for each call that may still start
-	wg    sync.WaitGroup
-	swept atomic.Pointer[writ.Directory] // the documents that live requests were last held against
+	free chan struct{} // one token for each task that may still start
+	wg   sync.WaitGroup
 }
 
 // New returns a worker that does nothing until Run.
@@ -70,6 +68,7 @@ const idle = time.Second
 // Run works until ctx ends, and then until the calls under way have ended.
 func (w *Worker) Run(ctx context.Context) {
 	defer w.wg.Wait()
+	w.wg.Go(func() { w.watch(ctx) })
 	tick := time.NewTicker(idle)
 	defer tick.Stop()
 	for ctx.Err() == nil {
@@ -77,7 +76,6 @@ func (w *Worker) Run(ctx context.Context) {
 		if err != nil && ctx.Err() == nil {
 			w.Logger.ErrorContext(ctx, "work queue cannot be read; trying again", "err", err)
 		}
-		w.sweep(ctx)
 		if n > 0 && err == nil {
 			continue
 		}
@@ -95,13 +93,16 @@ func (w *Worker) round(ctx context.Context) (int, error) {
 	if slots == 0 {
 		return 0, ctx.Err()
 	}
-	jobs, err := w.Store.Claim(ctx, slots, w.Lease)
+	jobs, err := w.Store.Claim(context.WithoutCancel(ctx), slots, w.Lease) // what was claimed must be known, to be let go
 	for range slots - len(jobs) {
 		w.free <- struct{}{}
 	}
 	for _, job := range jobs {
 		w.wg.Go(func() {
-			defer func() { w.free <- struct{}{} }()
+			end := sync.OnceFunc(func() { w.free <- struct{}{} })
+			defer end()
+			slow := time.AfterFunc(w.slowAfter(), end) // it goes on, and stands in nobody's way
+			defer slow.Stop()
 			w.do(ctx, job)
 		})
 	}
@@ -126,44 +127,76 @@ func (w *Worker) slots(ctx context.Context) int {
 	}
 }
 
-// do carries out one task. A task whose outcome cannot be recorded is let go:
-// it is due again when the lease ends.
+// do carries out one task. One that cannot be finished now is let go, and is
+// due again after a while; where even that fails, when its lease ends.
 func (w *Worker) do(ctx context.Context, job store.Job) {
-	var err error
-	switch job.Task {
-	case writ.DoLapse:
-		_, err = w.decide(ctx, job.ID, writ.Lapse{})
-	case writ.DoExpire:
-		_, err = w.decide(ctx, job.ID, writ.Expire{})
-	case writ.DoGrant:
-		err = w.grant(ctx, job)
-	case writ.DoRevoke:
-		err = w.revoke(ctx, job)
+	err := ctx.Err()
+	if err == nil {
+		err = w.carry(ctx, job)
 	}
 	if err == nil {
 		return
 	}
-	if errors.Is(err, writ.Unavailable) || errors.Is(err, writ.Conflict) {
+	wait := idle
+	switch {
+	case ctx.Err() != nil:
+		wait = 0 // who works on may have it at once
+	case errors.Is(err, errUnproven):
+		wait = alarmAfter
+		w.Logger.ErrorContext(ctx, "ALARM: a request does not hold; nothing is done", "request", job.ID, "task", job.Task, "err", err)
+	case errors.Is(err, writ.Unavailable) || errors.Is(err, writ.Conflict):
 		w.Logger.InfoContext(ctx, "task waits", "request", job.ID, "task", job.Task, "why", err)
-	} else {
+	default:
 		w.Logger.ErrorContext(ctx, "task failed", "request", job.ID, "task", job.Task, "err", err)
 	}
-	if err := w.Store.Release(context.WithoutCancel(ctx), job.ID, time.Now().Add(idle)); err != nil {
+	ctx = context.WithoutCancel(ctx)
+	if r, err := w.Store.Get(ctx, job.ID); err == nil && task(r) != job.Task {
+		return // it waits for something else by now, and not for us
+	}
+	if err := w.Store.Release(ctx, job.ID, time.Now().Add(wait)); err != nil {
 		w.Logger.WarnContext(ctx, "task not let go; it is due again when its lease ends", "request", job.ID, "err", err)
 	}
+}
+
+func (w *Worker) carry(ctx context.Context, job store.Job) error {
+	switch job.Task {
+	case writ.DoLapse:
+		_, err := w.decide(ctx, job.ID, writ.Lapse{})
+		return err
+	case writ.DoExpire:
+		_, err := w.decide(ctx, job.ID, writ.Expire{})
+		return err
+	case writ.DoGrant:
+		return w.grant(ctx, job)
+	case writ.DoRevoke:
+		return w.revoke(ctx, job)
+	}
+	return nil
+}
+
+// slowAfter is how long a call may take without being called slow.
+func (w *Worker) slowAfter() time.Duration { return w.Lease / 6 }
+
+func task(r writ.Request) writ.Task {
+	t, _ := r.Todo()
+	return t
 }
 
 // decide records what follows from a command of Writ itself. Policy is asked
 // only where access is about to be made: what ends it must work without.
 func (w *Worker) decide(ctx context.Context, id writ.ID, c writ.Command) (writ.Request, error) {
-	return w.Store.Update(context.WithoutCancel(ctx), store.Change{ID: id, Decide: func(r writ.Request, f writ.Facts) ([]writ.Event, error) {
+	return w.Store.Update(context.WithoutCancel(ctx), store.Change{ID: id, Decide: w.decision(id, c)})
+}
+
+func (w *Worker) decision(id writ.ID, c writ.Command) func(writ.Request, writ.Facts) ([]writ.Event, error) {
+	return func(r writ.Request, f writ.Facts) ([]writ.Event, error) {
 		f.Actor = writ.System
 		switch c.(type) {
 		case writ.BeginGrant, writ.Recheck:
 			f.Verdict = w.Judge.Verdict(policy.Query{Terms: r.Terms, Facts: f})
 		}
 		return writ.Decide(r, id, c, f)
-	}})
+	}
 }
 
 // order is what the connector is told.
