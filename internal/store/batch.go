@@ -78,7 +78,8 @@ func (b *batch) run(works []*work) ([]error, error) {
 			return nil, errs[i]
 		}
 	}
-	return errs, b.sweep()
+	b.sweep()
+	return errs, nil
 }
 
 // decide makes one decision. Refused is for its caller alone.

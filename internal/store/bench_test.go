@@ -55,8 +55,17 @@ func (l *latencies) report(b *testing.B) {
 	}
 }
 
-// crowd lets callers make b.N calls altogether, and reports how long each took.
-func crowd(b *testing.B, callers int, life func(caller int) []func() error) (perSecond float64) {
+// crowd lets callers make b.N calls altogether, and reports how long each took
+// and, unless db is nil, how much processor time.
+func crowd(b *testing.B, db *DB, callers int, life func(caller int) []func() error) (perSecond float64) {
+	if db != nil {
+		own, server := spent(b, db)
+		defer func() {
+			ownAfter, serverAfter := spent(b, db)
+			b.ReportMetric(float64((ownAfter-own).Microseconds())/float64(b.N), "µs-cpu")
+			b.ReportMetric(float64((serverAfter-server).Microseconds())/float64(b.N), "µs-cpu-server")
+		}()
+	}
 	var left atomic.Int64
 	left.Store(int64(b.N))
 	var l latencies
@@ -123,10 +132,7 @@ func BenchmarkUpdate(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				c0, p0 := selfCPU(), pgCPU(b, db)
-				rate := crowd(b, callers, lives(b, db))
-				b.ReportMetric((selfCPU()-c0)/float64(b.N), "cpu-us")
-				b.ReportMetric((pgCPU(b, db)-p0)/float64(b.N), "pgcpu-us")
+				rate := crowd(b, db, callers, lives(b, db))
 				after, err := db.Stats(b.Context())
 				if err != nil {
 					b.Fatal(err)
@@ -154,7 +160,7 @@ func bareLimits(b *testing.B, dsn string) map[bool]float64 {
 				b.Fatal(err)
 			}
 			commit := sharedCommits(b, data.Write)
-			rate := crowd(b, callers, func(int) []func() error { return []func() error{commit} })
+			rate := crowd(b, nil, callers, func(int) []func() error { return []func() error{commit} })
 			b.ReportMetric(rate, "rows/s")
 			limits[callers > 1] = rate
 		})

@@ -67,7 +67,8 @@ func (b *batch) claim(n int, lease time.Duration) ([]Job, error) {
 func (db *DB) Release(ctx context.Context, id writ.ID, retry time.Time) error {
 	_, err := db.do(&work{ctx: ctx, direct: func(b *batch) error {
 		b.wrote = true
-		return b.conn.Exec(b.ctx, "UPDATE states SET busy = $1 WHERE request = $2", retry.UnixMicro(), string(id))
+		b.conn.Exec("UPDATE states SET busy = $1 WHERE request = $2", retry.UnixMicro(), string(id))
+		return nil
 	}})
 	if err == nil && !retry.After(now()) {
 		db.ring()

@@ -172,9 +172,7 @@ func (w *writer) lock(ctx context.Context) (h head, err error) {
 			return h, err
 		}
 	}
-	if err := w.conn.Exec(ctx, "BEGIN"); err != nil {
-		return h, err
-	}
+	w.conn.Exec("BEGIN")
 	text := "UPDATE head SET size = size RETURNING size, docs, at, checkpoint"
 	if err = database.ScanOne(ctx, w.conn, text, nil, &h.size, &h.docs, &h.at, &h.checkpoint); errors.Is(err, sql.ErrNoRows) {
 		err = fmt.Errorf("%s has lost the row that orders all changes: restore a backup and run 'writ verify'", w.db.data)

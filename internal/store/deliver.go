@@ -31,7 +31,8 @@ func (db *DB) PutDelivery(ctx context.Context, d Delivery) error {
 			return writ.Errorf(writ.Conflict, "the credential of attempt %d is not kept: %s is %s at attempt %d", d.Attempt, d.Request, r.Status, r.Attempt)
 		}
 		b.wrote = true
-		return b.conn.Insert(b.ctx, deliveries, []any{string(d.Request), d.Attempt, d.Sealed, d.Until.UnixMicro()})
+		b.conn.Insert(deliveries, []any{string(d.Request), d.Attempt, d.Sealed, d.Until.UnixMicro()})
+		return nil
 	}})
 	return err
 }
@@ -58,15 +59,13 @@ func (db *DB) TakeDelivery(ctx context.Context, id writ.ID) ([]byte, error) {
 var deliveries = database.Table{Name: "deliveries", Columns: "request, attempt, sealed, until", After: "ON CONFLICT (request) DO UPDATE SET attempt = excluded.attempt, sealed = excluded.sealed, until = excluded.until"}
 
 // sweep removes, once an hour, what nobody can ask for any more.
-func (b *batch) sweep() error {
+func (b *batch) sweep() {
 	if b.now.Sub(b.swept) < time.Hour {
-		return nil
+		return
 	}
 	b.swept, b.wrote = b.now, true
-	if err := b.conn.Exec(b.ctx, "DELETE FROM deliveries WHERE until <= $1", b.now.UnixMicro()); err != nil {
-		return err
-	}
-	return b.conn.Exec(b.ctx, "DELETE FROM repeats WHERE at < $1", b.now.Add(-repeatable).UnixMicro())
+	b.conn.Exec("DELETE FROM deliveries WHERE until <= $1", b.now.UnixMicro())
+	b.conn.Exec("DELETE FROM repeats WHERE at < $1", b.now.Add(-repeatable).UnixMicro())
 }
 
 // repeatable is how long an idempotency key is known.

@@ -24,47 +24,38 @@ func (b *batch) write() error {
 		u := b.repeats[k]
 		rows = append(rows, string(k.caller), k.key, string(u.fingerprint), string(u.request), b.now.UnixMicro())
 	}
-	if err := b.conn.Insert(b.ctx, repeats, rows); err != nil {
-		return err
-	}
+	b.conn.Insert(repeats, rows)
 	rows = nil
 	for i, e := range b.events {
 		rows = append(rows, b.head.size+int64(i), e.Stream, e.Seq, string(b.records[i]))
 	}
-	if err := b.conn.Insert(b.ctx, events, rows); err != nil {
-		return err
-	}
+	b.conn.Insert(events, rows)
 	rows = nil
 	for _, t := range b.texts {
 		rows = append(rows, string(t.Request), t.Name, t.Salt, t.Text)
 	}
-	if err := b.conn.Insert(b.ctx, texts, rows); err != nil {
-		return err
-	}
+	b.conn.Insert(texts, rows)
 	return b.project()
 }
 
 // project writes the rows of the requests and documents that changed.
 func (b *batch) project() error {
 	var rows projection.Rows
-	var over []any // whose credential nobody may claim any more
 	for _, id := range b.order {
 		before := b.changed[id]
 		after, _ := b.memory.requests.Get(id)
 		if err := rows.Add(before, after); err != nil {
 			return err
 		}
-		if claimable(before.Status) && !claimable(after.Status) {
-			over = append(over, string(id))
+		if claimable(before.Status) && !claimable(after.Status) { // nobody may claim its credential any more
+			b.conn.Exec("DELETE FROM deliveries WHERE request = $1", string(id))
 		}
 	}
 	for stream, pos := range b.docs {
 		rows.AddDocument(stream, pos)
 	}
-	if err := rows.Write(b.ctx, b.conn); err != nil {
-		return err
-	}
-	return database.ScanIn(b.ctx, b.conn, "DELETE FROM deliveries WHERE request IN ", 1, over, nil)
+	rows.Write(b.conn)
+	return nil
 }
 
 // claimable reports whether a credential may be kept for a request.
@@ -80,9 +71,7 @@ func (b *batch) advance() error {
 	for _, t := range changed {
 		rows = append(rows, t.Level, t.N, t.Hashes)
 	}
-	if err := b.conn.Insert(b.ctx, tiles, rows); err != nil {
-		return err
-	}
+	b.conn.Insert(tiles, rows)
 	note, err := b.db.Log.Sign(edge.Size(), edge.Root())
 	if err != nil {
 		return err
@@ -93,18 +82,17 @@ func (b *batch) advance() error {
 	}
 	if len(b.events) > 0 && b.now.Sub(b.memory.kept) >= time.Minute {
 		b.memory.kept = b.now
-		if err := b.conn.Insert(b.ctx, checkpoints, []any{h.size, h.at, note}); err != nil {
-			return err
-		}
+		b.conn.Insert(checkpoints, []any{h.size, h.at, note})
 	}
 	b.memory.head, b.memory.edge = h, edge
-	return b.conn.Exec(b.ctx, "UPDATE head SET size = $1, docs = $2, at = $3, checkpoint = $4", h.size, h.docs, h.at, h.checkpoint)
+	b.conn.Exec("UPDATE head SET size = $1, docs = $2, at = $3, checkpoint = $4", h.size, h.docs, h.at, h.checkpoint)
+	return nil
 }
 
 // commit makes the batch durable. One without effect ends without a write.
 func (b *batch) commit() error {
 	if !b.effect() {
-		return b.conn.Exec(b.ctx, "ROLLBACK")
+		return b.conn.Rollback(b.ctx)
 	}
 	if len(b.events) > 0 {
 		if err := b.advance(); err != nil {

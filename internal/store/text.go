@@ -24,7 +24,8 @@ func (db *DB) Text(ctx context.Context, id writ.ID, name string) (Text, error) {
 func (db *DB) Erase(ctx context.Context, id writ.ID, name string) error {
 	_, err := db.do(&work{ctx: ctx, direct: func(b *batch) error {
 		b.wrote = true
-		return b.conn.Exec(b.ctx, "DELETE FROM texts WHERE request = $1 AND name = $2", string(id), name)
+		b.conn.Exec("DELETE FROM texts WHERE request = $1 AND name = $2", string(id), name)
+		return nil
 	}})
 	return err
 }

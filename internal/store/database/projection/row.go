@@ -4,7 +4,6 @@
 package projection
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -158,14 +157,9 @@ func (p *Rows) AddDocument(stream string, pos int64) {
 }
 
 // Write writes the rows.
-func (p *Rows) Write(ctx context.Context, c *database.Conn) error {
-	for _, rows := range []struct {
-		table  database.Table
-		values []any
-	}{{Requests, p.requests}, {States, p.states}, {Links, p.links}, {Documents, p.documents}} {
-		if err := c.Insert(ctx, rows.table, rows.values); err != nil {
-			return err
-		}
-	}
-	return nil
+func (p *Rows) Write(c *database.Conn) {
+	c.Insert(Requests, p.requests)
+	c.Insert(States, p.states)
+	c.Insert(Links, p.links)
+	c.Insert(Documents, p.documents)
 }
