@@ -23,7 +23,7 @@ import (
 // again, is a whole Writ that can be killed.
 type errand struct {
 	Setup setup
-	Do    string   // live: one life of each of What; load: many of them, until it is killed; approve: whatever anybody asks for
+	Do    string   // live: one life of each of What; load: many of them, until it is told or killed
 	What  []string // entitlements
 	Lives int      // of load: how many at once
 	First int      // of load: the machine and account to begin with
@@ -108,8 +108,6 @@ func (e errand) do(ctx context.Context, w *world) error {
 				}
 			}()
 		}
-	case "approve":
-		go w.approveAll(ctx)
 	}
 	<-ctx.Done()
 	return nil

@@ -78,9 +78,15 @@ func (w *world) listed(t testing.TB, target string) (names []string) {
 
 func TestTargetThatHangsHoldsUpNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		const parallel = 8
 		var hanging atomic.Bool
-		w := newWorld(t, setup{}, faults{call: func(c *call) error {
+		var waiting atomic.Int32
+		w := newWorld(t, setup{Parallel: parallel}, faults{call: func(c *call) error {
 			if hanging.Load() && c.target == "keys" {
+				if n := waiting.Add(1); n > parallel+few {
+					t.Errorf("%d calls wait for a target that does not answer", n)
+				}
+				defer waiting.Add(-1)
 				<-c.ctx.Done()
 				return context.Cause(c.ctx)
 			}

@@ -35,8 +35,8 @@ func (w *Worker) grant(ctx context.Context, job store.Job) error {
 	return err
 }
 
-// begin records the intent, with the signed writ the first time. It decides on
-// exactly the request that was proven.
+// begin records the intent, with the signed writ the first time. Only a request
+// that was proven gets one, and nothing but that writ is carried out.
 func (w *Worker) begin(ctx context.Context, id writ.ID) (writ.Request, error) {
 	r, err := w.Store.Get(ctx, id)
 	if err != nil {
@@ -51,13 +51,7 @@ func (w *Worker) begin(ctx context.Context, id writ.ID) (writ.Request, error) {
 			return r, err
 		}
 	}
-	decide := w.decision(id, c)
-	return w.Store.Update(context.WithoutCancel(ctx), store.Change{ID: id, Decide: func(now writ.Request, f writ.Facts) ([]writ.Event, error) {
-		if !same(now, r) {
-			return nil, writ.Errorf(writ.Conflict, "%s has changed meanwhile", id)
-		}
-		return decide(now, f)
-	}})
+	return w.decide(ctx, id, c)
 }
 
 func (w *Worker) sign(r writ.Request) (string, error) {

@@ -7,10 +7,13 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/writhq/writ"
+	"github.com/writhq/writ/connector"
 	"github.com/writhq/writ/connector/connectortest"
+	"github.com/writhq/writ/internal/store"
 )
 
 // orders returns every order of n grants and their ends, where it makes no
@@ -128,7 +131,7 @@ func TestSiblingsBearFaults(t *testing.T) {
 func TestSiblingsUnderLoad(t *testing.T) {
 	lives, faulty := 36, 6
 	if raced || testing.Short() {
-		lives, faulty = 24, 4
+		lives, faulty = 12, 3
 	}
 	s := newSite(t)
 	proxy := connectortest.NewProxy(t, s.addr)
@@ -196,5 +199,58 @@ func disturb(proxy *connectortest.Proxy, n int, over <-chan struct{}) {
 			return
 		}
 		proxy.Heal()
+	}
+}
+
+// TestNobodyKeepsWhatEndsForAll has three requests hold one membership, a
+// restart, and the end of all three in one transaction: of none may another one
+// be seen to keep the access.
+func TestNobodyKeepsWhatEndsForAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, setup{Dir: t.TempDir(), Target: "postgres://writ@127.0.0.1:1/nowhere"}, faults{}) // nobody connects
+		var all []writ.Request
+		for range 3 {
+			r, err := w.worker.begin(t.Context(), w.authorized(t, machine(1), membership(1), time.Hour).ID)
+			if err == nil {
+				r, err = w.worker.decide(t.Context(), r.ID, writ.ReportGrant{
+					Attempt: r.Attempt, Receipt: writ.Receipt{External: external(r)}, Seen: writ.Observation{State: connector.Present},
+				})
+			}
+			if err != nil || r.Status != writ.StatusActive {
+				t.Fatalf("%s: %v", r.Status, err)
+			}
+			all = append(all, r)
+		}
+		w.shut(t)
+		w = newWorld(t, w.setup, faults{})
+		var calls sync.WaitGroup
+		calls.Go(func() { w.whileDeciding(t, time.Second) })
+		time.Sleep(time.Millisecond)
+		for _, r := range all { // together, then
+			calls.Go(func() {
+				if _, err := w.door.Release(t.Context(), w.as(machine(1)), r.ID); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		calls.Wait()
+		for _, r := range all {
+			r, err := w.worker.decide(t.Context(), r.ID, writ.BeginRevoke{})
+			if err != nil || r.KeptBy != "" {
+				t.Errorf("%s is kept by %q: %v", r.ID, r.KeptBy, err)
+			}
+		}
+	})
+}
+
+// whileDeciding keeps the store busy with one decision.
+func (w *world) whileDeciding(t testing.TB, long time.Duration) {
+	t.Helper()
+	_, err := w.store.Update(t.Context(), store.Change{Decide: func(writ.Request, writ.Facts) ([]writ.Event, error) {
+		time.Sleep(long)
+		return nil, nil
+	}})
+	if err != nil {
+		t.Error(err)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -156,34 +155,37 @@ func TestManyWorkersDoEachTaskOnce(t *testing.T) {
 	})
 }
 
-// TestStoppedWorkerLetsGo stops a worker while much is due: whoever comes next
-// need not wait for its leases.
-func TestStoppedWorkerLetsGo(t *testing.T) {
+// TestStoppedWhileClaiming stops a worker that is being given what is due: it
+// lets go of all that, and whoever comes next need not wait for its leases.
+func TestStoppedWhileClaiming(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		began := make(chan struct{}, 1000)
-		var slow atomic.Bool
-		w := newWorld(t, setup{Parallel: 8}, faults{call: func(c *call) error {
-			if slow.Load() && !c.over {
-				began <- struct{}{}
-				select {
-				case <-time.After(10 * time.Second):
-				case <-c.ctx.Done():
-					return context.Cause(c.ctx)
-				}
-			}
-			return nil
-		}})
+		w := newWorld(t, setup{}, faults{})
 		stop := w.work(t)
-		ids := w.crowd(t, 40, time.Minute)
-		slow.Store(true)
-		<-began // the first revocation
+		ids := w.crowd(t, 10, time.Hour)
+		began := time.Now()
+		at := func(after time.Duration) { time.Sleep(time.Until(began.Add(after))) }
+		var calls sync.WaitGroup
+		busy := func() { calls.Go(func() { w.whileDeciding(t, 3*time.Second) }) }
+		busy() // what is asked for meanwhile is answered together
+		at(time.Second)
+		for n, id := range ids {
+			calls.Go(func() {
+				if _, err := w.door.Release(t.Context(), w.as(machine(n)), id); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		busy()
+		at(4 * time.Second)
+		busy() // and with it, what the worker then asks for
+		at(8 * time.Second)
 		stop()
-		slow.Store(false)
+		calls.Wait()
 		w.work(t)
-		time.Sleep(5 * time.Second)
+		at(20 * time.Second)
 		for _, id := range ids {
 			if r := w.get(t, id); r.Status != writ.StatusClosed {
-				t.Errorf("%s is %s, %s after its end", id, r.Status, time.Since(r.Until))
+				t.Errorf("%s is %s, %s after its end", id, r.Status, time.Since(r.EndedAt))
 			}
 		}
 	})

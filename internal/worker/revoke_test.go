@@ -148,8 +148,8 @@ func TestChangedTargetHoldsUpNoOther(t *testing.T) {
 	w.put(t, with(targetDocument("orders", "postgres", ordersConfig(s.dsn(s.addr))), func(d *writ.Target) { d.Title = "changed" }))
 	w.active(t, machine(2), someLogin, time.Hour)
 	w.active(t, machine(3), someKey, time.Hour)
-	if now := w.get(t, r.ID); now.Status != writ.StatusRevoking {
-		t.Errorf("it is %s, though its call hangs", now.Status)
+	if now := w.get(t, r.ID); now.Status != writ.StatusRevoking || !now.InFlight || now.Tries > 0 {
+		t.Errorf("it is %s after %d tries; the others had to wait for its call", now.Status, now.Tries)
 	}
 	close(hanging)
 	w.reach(t, r.ID, writ.StatusClosed)

@@ -185,18 +185,14 @@ func task(r writ.Request) writ.Task {
 // decide records what follows from a command of Writ itself. Policy is asked
 // only where access is about to be made: what ends it must work without.
 func (w *Worker) decide(ctx context.Context, id writ.ID, c writ.Command) (writ.Request, error) {
-	return w.Store.Update(context.WithoutCancel(ctx), store.Change{ID: id, Decide: w.decision(id, c)})
-}
-
-func (w *Worker) decision(id writ.ID, c writ.Command) func(writ.Request, writ.Facts) ([]writ.Event, error) {
-	return func(r writ.Request, f writ.Facts) ([]writ.Event, error) {
+	return w.Store.Update(context.WithoutCancel(ctx), store.Change{ID: id, Decide: func(r writ.Request, f writ.Facts) ([]writ.Event, error) {
 		f.Actor = writ.System
 		switch c.(type) {
 		case writ.BeginGrant, writ.Recheck:
 			f.Verdict = w.Judge.Verdict(policy.Query{Terms: r.Terms, Facts: f})
 		}
 		return writ.Decide(r, id, c, f)
-	}
+	}})
 }
 
 // order is what the connector is told.
