@@ -22,24 +22,37 @@ func Explain(err error) error {
 		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	text, code := "", 0
-	if e, ok := errors.AsType[*sqlite.Error](err); ok {
-		code = e.Code() & 0xff
-		text = explainSQLite[code]
-	} else if e, ok := errors.AsType[*pgconn.PgError](err); ok {
-		text = explainPostgres(e)
-	} else if e, ok := errors.AsType[*pgconn.ConnectError](err); ok {
-		text = "postgres: " + e.Config.Host + " cannot be reached; start it, or correct the database URL"
-	} else if lost(err) {
-		text = "the connection to the database was lost; it is made again with the next call"
-	}
-	if text == "" {
+	text, told := say(err)
+	_, doubt := errors.AsType[uncertain](err)
+	switch {
+	case doubt && !told && text == "":
+		text = "the database failed"
+	case text == "":
 		return err
 	}
-	if _, ok := errors.AsType[uncertain](err); ok && (code == 0 || code == sqliteIO) {
+	if doubt && !told {
 		text += ". Whether the change is on record is not known: look before asking again"
 	}
 	return &unavailable{text, err}
+}
+
+// say finds words for an error. Told means that the database itself said that
+// it did not do what it was asked.
+func say(err error) (text string, told bool) {
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
+		code := e.Code() & 0xff
+		return explainSQLite[code], code != sqliteIO
+	}
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return explainPostgres(e), !ended(e)
+	}
+	if e, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		return "postgres: " + e.Config.Host + " cannot be reached; start it, or correct the database URL", true
+	}
+	if lost(err) {
+		return "the connection to the database was lost; it is made again with the next call", false
+	}
+	return "", false
 }
 
 // unavailable is shown with its text; the cause is for the log.

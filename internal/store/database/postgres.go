@@ -50,8 +50,13 @@ func explainPostgres(e *pgconn.PgError) string {
 		return "postgres: " + e.Message + "; grant the user its own schema, or make it the owner of the database"
 	case e.Code == "55P03", e.Code == "40001", e.Code == "40P01":
 		return "postgres: the database is busy; try again"
-	case strings.HasPrefix(e.Code, "57P"), strings.HasPrefix(e.Code, "08"), e.Code == "25P03", e.Code == "57014":
+	case ended(e):
 		return "postgres: the server ended the connection; try again"
 	}
 	return ""
+}
+
+// ended reports whether the server ended the connection, at whatever moment.
+func ended(e *pgconn.PgError) bool {
+	return strings.HasPrefix(e.Code, "57") || strings.HasPrefix(e.Code, "08") || e.Code == "25P03"
 }

@@ -113,13 +113,15 @@ func TestErrorsAreExplained(t *testing.T) {
 		"connection to the database was lost":        fmt.Errorf("read: %w", io.ErrUnexpectedEOF),
 		"look before asking again":                   uncertain{net.ErrClosed},
 		"the server ended the connection; try again": &pgconn.PgError{Code: "57P01"},
+		"the database failed. Whether":               uncertain{errors.New("who knows")},
+		"try again. Whether":                         uncertain{&pgconn.PgError{Code: "57P01"}},
 	} {
 		got := Explain(fmt.Errorf("exec: %w", err))
 		if !errors.Is(got, writ.Unavailable) || !strings.Contains(got.Error(), want) || !errors.Is(got, err) {
 			t.Errorf("%v: %v, want %q", err, got, want)
 		}
 	}
-	for _, err := range []error{nil, context.Canceled, context.DeadlineExceeded, errors.New("a bug"), writ.Errorf(writ.Conflict, "no"), &pgconn.PgError{Code: "23505"}} {
+	for _, err := range []error{nil, context.Canceled, context.DeadlineExceeded, errors.New("a bug"), writ.Errorf(writ.Conflict, "no"), &pgconn.PgError{Code: "23505"}, uncertain{&pgconn.PgError{Code: "22021"}}} {
 		if got := Explain(err); got != err {
 			t.Errorf("%v became %v", err, got)
 		}
