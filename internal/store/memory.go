@@ -58,12 +58,12 @@ func (b *batch) loadEdge() (ledger.Edge, error) {
 	}
 	signed, err := ledger.OpenCheckpoint(b.head.checkpoint, b.db.Log.VerifierKey())
 	if err != nil {
-		return ledger.Edge{}, fmt.Errorf("%s cannot go on with this ledger: %w; configure the key it was begun with", b.db.data, err)
+		return ledger.Edge{}, fmt.Errorf("%s cannot go on with this ledger: %w; configure the key it was begun with, or run 'writ verify'", b.db.data, err)
 	}
 	var tiles []ledger.Tile
 	for level, count := 0, b.head.size; count > 0; level, count = level+1, count/ledger.TileWidth {
 		t := ledger.Tile{Level: level, N: (count - 1) / ledger.TileWidth}
-		if t.Hashes, err = (database.Ledger{From: b.conn}).Tile(b.ctx, t.Level, t.N); err != nil {
+		if t.Hashes, err = database.LedgerOf(b.conn).Tile(b.ctx, t.Level, t.N); err != nil {
 			return ledger.Edge{}, err
 		}
 		tiles = append(tiles, t)

@@ -83,6 +83,33 @@ func TestOpenRefusesAnothersLedger(t *testing.T) {
 	})
 }
 
+func TestOpenRefusesALedgerThatDoesNotHold(t *testing.T) {
+	for _, spoil := range []string{"UPDATE tiles SET hashes = $1", "DELETE FROM tiles WHERE hashes <> $1", "UPDATE head SET checkpoint = '' WHERE checkpoint <> $1"} {
+		each(t, func(t *testing.T, dsn string) {
+			tampered(t)
+			db := openWorld(t, dsn)
+			arg := any(make([]byte, 32*count(t, db, "SELECT size FROM head")))
+			if strings.Contains(spoil, "head") {
+				arg = "x"
+			}
+			if _, err := sideways(t, db).Exec(spoil, arg); err != nil {
+				t.Fatal(err)
+			}
+			if err := db.Close(); err != nil {
+				t.Fatal(err)
+			}
+			db, err := Open(t.Context(), Config{DSN: dsn, Log: logSigner(t)})
+			if err == nil {
+				db.Close()
+				t.Fatalf("%s: opened to go on with a ledger that does not hold", spoil)
+			}
+			if !strings.Contains(err.Error(), "run 'writ verify'") {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 func TestSecondProcessOnOneFileIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a strange?name#of %41 file.db")
 	db := openWorld(t, path)

@@ -82,7 +82,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	if db.data, err = database.Open(ctx, c.DSN, c.ReadOnly); err != nil {
 		return nil, err
 	}
-	db.Ledger = database.Ledger{From: db.data.Read}
+	db.Ledger = database.LedgerOf(db.data.Read)
 	if err := db.start(ctx); err != nil {
 		return nil, errors.Join(database.Explain(err), db.data.Close())
 	}

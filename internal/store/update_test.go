@@ -279,6 +279,16 @@ func TestDocumentsKeepTheirSequence(t *testing.T) {
 		if _, ok := db.Directory().Identities["agent/robot"]; ok {
 			t.Error("a removed document is back")
 		}
+		skipping := putting(writ.Group{Header: writ.Header{Kind: "group", Name: "all"}})
+		decide := skipping.Decide
+		skipping.Decide = func(r writ.Request, f writ.Facts) ([]writ.Event, error) {
+			events, err := decide(r, f)
+			events[0].Seq++
+			return events, err
+		}
+		if _, err := db.Update(t.Context(), skipping); !errors.Is(err, writ.Conflict) {
+			t.Errorf("event 2 of a document that has none: %v", err)
+		}
 		must(t, db, putting(robot))
 		if got := db.Directory().Identities["agent/robot"]; got.Version != 3 {
 			t.Errorf("version %d after create, remove, create", got.Version)
@@ -391,6 +401,13 @@ func TestRepeatedChangeHappensOnce(t *testing.T) {
 		must(t, db, approving(id, "human/bob"))
 		if r := must(t, db, with(asking(newID(), service(1), "orders/read"), "body")); r.ID != id || len(r.Votes) != 1 {
 			t.Errorf("repeated: %v", r)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		db = open(t, dsn) // keys outlive the process
+		if r := must(t, db, with(asking(newID(), service(1), "orders/read"), "body")); r.ID != id {
+			t.Errorf("repeated after a restart: %v", r)
 		}
 		if _, err := db.Update(t.Context(), with(asking(newID(), service(1), "orders/read"), "another")); !errors.Is(err, writ.Conflict) {
 			t.Errorf("another body: %v", err)

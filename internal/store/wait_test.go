@@ -86,6 +86,18 @@ func TestOtherProcessesAreSeen(t *testing.T) {
 	must(t, here, asking(newID(), service(3), "orders/read"))
 }
 
+func TestManyEventsOfOthersSendEverybodyToLook(t *testing.T) {
+	db := openWorld(t, postgresOnly(t))
+	waiting := db.wakers.Enter("req-any")
+	defer db.wakers.Leave("req-any", waiting)
+	if _, err := db.look(t.Context(), -maxSeen); err != nil {
+		t.Fatal(err)
+	}
+	if r := <-waiting; r != nil {
+		t.Errorf("told %v", r)
+	}
+}
+
 func TestDueRings(t *testing.T) {
 	each(t, func(t *testing.T, dsn string) {
 		db := openWorld(t, dsn)

@@ -164,9 +164,13 @@ func newID() writ.ID {
 }
 
 func asking(id writ.ID, subject writ.Ref, entitlement string, ends ...string) Change {
+	return askingUnder(verdict, id, subject, entitlement, ends...)
+}
+
+func askingUnder(policy func(*writ.Directory) writ.Verdict, id writ.ID, subject writ.Ref, entitlement string, ends ...string) Change {
 	return Change{ID: id, Subject: subject, Decide: func(r writ.Request, f writ.Facts) ([]writ.Event, error) {
 		f.Actor = f.Directory.Identities[subject].Party()
-		f.Verdict = verdict(f.Directory)
+		f.Verdict = policy(f.Directory)
 		why, err := writ.Commit([]byte("0123456789abcdef"), "migrate orders to the new schema")
 		if err != nil {
 			return nil, err

@@ -8,7 +8,10 @@ import (
 )
 
 // A Ledger reads the stored log, from a pool or as a transaction sees it.
-type Ledger struct{ From Querier }
+type Ledger struct{ from Querier }
+
+// LedgerOf returns the ledger as q sees it.
+func LedgerOf(q Querier) Ledger { return Ledger{q} }
 
 // A Head is where the ledger ends.
 type Head struct {
@@ -44,7 +47,7 @@ func (l Ledger) Tile(ctx context.Context, level int, n int64) (hashes []byte, er
 
 // Entries returns the records from, from+1, … to-1.
 func (l Ledger) Entries(ctx context.Context, from, to int64) (records [][]byte, err error) {
-	err = Scan(ctx, l.From, "SELECT record FROM events WHERE pos >= $1 AND pos < $2 ORDER BY pos", []any{from, to}, func(scan Scanner) error {
+	err = Scan(ctx, l.from, "SELECT record FROM events WHERE pos >= $1 AND pos < $2 ORDER BY pos", []any{from, to}, func(scan Scanner) error {
 		var record []byte
 		err := scan(&record)
 		records = append(records, record)
@@ -54,5 +57,5 @@ func (l Ledger) Entries(ctx context.Context, from, to int64) (records [][]byte, 
 }
 
 func (l Ledger) one(ctx context.Context, text string, args []any, to ...any) error {
-	return Explain(ScanOne(ctx, l.From, text, args, to...))
+	return Explain(ScanOne(ctx, l.from, text, args, to...))
 }

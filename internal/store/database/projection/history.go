@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/writhq/writ"
@@ -160,12 +161,13 @@ func approved(r writ.Request) error {
 	if s, short := r.Open(r.Verdict); short {
 		return fmt.Errorf("%s was authorized, but lacks approvals in stage %s", r.ID, s.Name)
 	}
-	for _, s := range r.Verdict.Stages {
-		for _, v := range r.Votes {
-			if v.Stage == s.Name && !s.Has(v.By.UID) {
-				return fmt.Errorf("%s was authorized with a vote of %s, who is no approver in stage %s", r.ID, v.By.Name, s.Name)
-			}
+	voted := map[writ.UID]bool{}
+	for _, v := range r.Votes {
+		in := slices.ContainsFunc(r.Verdict.Stages, func(s writ.Stage) bool { return s.Name == v.Stage && s.Has(v.By.UID) })
+		if !in || voted[v.By.UID] {
+			return fmt.Errorf("%s was authorized with a vote of %s in stage %s, who may not give it there, or gave it twice", r.ID, v.By.Name, v.Stage)
 		}
+		voted[v.By.UID] = true
 	}
 	return nil
 }

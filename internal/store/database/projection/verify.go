@@ -92,14 +92,14 @@ func (a *audit) step(n int) {
 // ledger holds the records against the tiles and the checkpoints.
 func (a *audit) ledger() error {
 	var err error
-	if a.head, err = (database.Ledger{From: a.tx}).Head(a.ctx); err != nil {
+	if a.head, err = database.LedgerOf(a.tx).Head(a.ctx); err != nil {
 		return err
 	}
 	checkpoints, err := a.checkpoints()
 	if err != nil {
 		return err
 	}
-	v := ledger.NewVerifier(database.Ledger{From: a.tx}, checkpoints)
+	v := ledger.NewVerifier(database.LedgerOf(a.tx), checkpoints)
 	for {
 		n, err := a.records(v)
 		if err != nil || n == 0 {
