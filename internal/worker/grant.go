@@ -16,8 +16,8 @@ import (
 
 // grant makes access exist: prove that it was decided, sign the writ, say what
 // is about to be done, check the writ, do it, read it back, say what came of it.
-func (w *Worker) grant(ctx context.Context, job store.Job) error {
-	r, err := w.begin(ctx, job.ID)
+func (w *Worker) grant(ctx context.Context, job store.Job, r writ.Request) error {
+	r, err := w.begin(ctx, job.ID, r)
 	if err != nil || r.Status != writ.StatusGranting {
 		return err
 	}
@@ -37,12 +37,9 @@ func (w *Worker) grant(ctx context.Context, job store.Job) error {
 
 // begin records the intent, with the signed writ the first time. Only a request
 // that was proven gets one, and nothing but that writ is carried out.
-func (w *Worker) begin(ctx context.Context, id writ.ID) (writ.Request, error) {
-	r, err := w.Store.Get(ctx, id)
+func (w *Worker) begin(ctx context.Context, id writ.ID, r writ.Request) (writ.Request, error) {
+	err := w.prove(ctx, id, r)
 	if err != nil {
-		return r, err
-	}
-	if err := w.prove(ctx, id, r); err != nil {
 		return r, err
 	}
 	c := writ.BeginGrant{}
@@ -74,11 +71,6 @@ func (w *Worker) carryOut(ctx context.Context, r writ.Request, report *writ.Repo
 	if err != nil {
 		return err
 	}
-	over, err := w.Targets.enter(o.Terms.Entitlement, w.slowAfter())
-	if err != nil {
-		return err
-	}
-	defer over()
 	c, err := w.Targets.Connector(ctx, w.Store.Directory(), o.Terms.Entitlement)
 	if err != nil {
 		return err

@@ -210,7 +210,8 @@ func TestNobodyKeepsWhatEndsForAll(t *testing.T) {
 		w := newWorld(t, setup{Dir: t.TempDir(), Target: "postgres://writ@127.0.0.1:1/nowhere"}, faults{}) // nobody connects
 		var all []writ.Request
 		for range 3 {
-			r, err := w.worker.begin(t.Context(), w.authorized(t, machine(1), membership(1), time.Hour).ID)
+			r := w.authorized(t, machine(1), membership(1), time.Hour)
+			r, err := w.worker.begin(t.Context(), r.ID, r)
 			if err == nil {
 				r, err = w.worker.decide(t.Context(), r.ID, writ.ReportGrant{
 					Attempt: r.Attempt, Receipt: writ.Receipt{External: external(r)}, Seen: writ.Observation{State: connector.Present},

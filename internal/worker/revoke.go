@@ -51,11 +51,6 @@ const alarmAfter = time.Minute
 
 func (w *Worker) takeAway(ctx context.Context, r writ.Request) (seen writ.Observation, err error) {
 	defer recovered(&err)
-	over, err := w.Targets.enter(r.Terms.Entitlement, w.slowAfter())
-	if err != nil {
-		return seen, err
-	}
-	defer over()
 	c, err := w.Targets.Connector(ctx, w.Store.Directory(), r.Terms.Entitlement)
 	if err != nil {
 		return writ.Observation{}, err

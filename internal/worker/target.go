@@ -92,18 +92,20 @@ func (t *Targets) Close() error {
 	return errors.Join(errs...)
 }
 
-// A line is the calls to one target that are under way.
+// A line is the tasks at one target that are under way.
 type line struct {
 	since []time.Time // when each of them began, the oldest first
 	slow  bool        // whether the last one that ended took long
 }
 
-// few is how many calls to a target that does not answer may wait for it.
+// few is how many tasks may wait for a target that does not answer.
 const few = 4
 
-// enter says that a call to a target begins, until over is called. It refuses
-// where others have waited there for long: a target that hangs must not keep
-// what there is of everybody's time, and access elsewhere has to end as well.
+var errSlow = errors.New("it is tried again when some of them have ended")
+
+// enter says that a task at a target begins, until over is called. It refuses
+// with errSlow where others have waited there for long: a target that hangs must
+// not take up everybody's time, for access elsewhere has to end as well.
 func (t *Targets) enter(def writ.Definition, long time.Duration) (over func(), err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -115,7 +117,7 @@ func (t *Targets) enter(def writ.Definition, long time.Duration) (over func(), e
 	now := time.Now()
 	l.slow = l.slow || len(l.since) > 0 && now.Sub(l.since[0]) >= long
 	if l.slow && len(l.since) >= few {
-		return nil, writ.Errorf(writ.Unavailable, "target %s does not answer, and %d calls wait for it already", def.Target, len(l.since))
+		return nil, fmt.Errorf("target %s does not answer, and %d tasks wait for it; %w", def.Target, len(l.since), errSlow)
 	}
 	l.since = append(l.since, now)
 	return func() {

@@ -141,6 +141,9 @@ func (w *Worker) do(ctx context.Context, job store.Job) {
 	switch {
 	case ctx.Err() != nil:
 		wait = 0 // who works on may have it at once
+	case errors.Is(err, errSlow):
+		wait = w.Lease / 2
+		w.Logger.InfoContext(ctx, "task waits", "request", job.ID, "task", job.Task, "why", err)
 	case errors.Is(err, errUnproven):
 		wait = alarmAfter
 		w.Logger.ErrorContext(ctx, "ALARM: a request does not hold; nothing is done", "request", job.ID, "task", job.Task, "err", err)
@@ -166,15 +169,23 @@ func (w *Worker) carry(ctx context.Context, job store.Job) error {
 	case writ.DoExpire:
 		_, err := w.decide(ctx, job.ID, writ.Expire{})
 		return err
-	case writ.DoGrant:
-		return w.grant(ctx, job)
-	case writ.DoRevoke:
-		return w.revoke(ctx, job)
 	}
-	return nil
+	r, err := w.Store.Get(ctx, job.ID)
+	if err != nil {
+		return err
+	}
+	over, err := w.Targets.enter(r.Terms.Entitlement, w.slowAfter())
+	if err != nil {
+		return err
+	}
+	defer over()
+	if job.Task == writ.DoGrant {
+		return w.grant(ctx, job, r)
+	}
+	return w.revoke(ctx, job)
 }
 
-// slowAfter is how long a call may take without being called slow.
+// slowAfter is how long a task may take without being called slow.
 func (w *Worker) slowAfter() time.Duration { return w.Lease / 6 }
 
 func task(r writ.Request) writ.Task {
