@@ -52,7 +52,7 @@ func (BeginRevoke) decide(r Request, f Facts) ([]Body, error) {
 	}
 	b := RevokeBegun{Attempt: r.Attempt + 1}
 	for _, s := range f.Siblings {
-		if s.Status == StatusActive || s.Status == StatusGranting {
+		if s.ID != r.ID && (s.Status == StatusActive || s.Status == StatusGranting) { // nothing keeps its own access
 			b.KeptBy = s.ID
 		}
 	}

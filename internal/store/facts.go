@@ -128,6 +128,12 @@ func (b *batch) readRequests(ids []any) error {
 }
 
 func (b *batch) readLive(uids []any) error {
+	seen := map[any]bool{} // several changes may be about one subject: a row that is read twice would count twice
+	uids = slices.DeleteFunc(uids, func(uid any) bool {
+		again := seen[uid]
+		seen[uid] = true
+		return again
+	})
 	for _, uid := range uids {
 		b.memory.live.Put(writ.UID(uid.(string)), nil)
 	}
