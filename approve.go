@@ -7,7 +7,8 @@ import (
 
 // Approve is one approver's yes to exact terms.
 type Approve struct {
-	Digest Digest // of the terms that the approver saw
+	Digest   Digest   // of the terms that the approver saw
+	Evidence Evidence // that it is theirs; found to hold
 }
 
 // Approved records it.
@@ -15,6 +16,8 @@ type Approved struct {
 	Stage  string `json:"stage"`
 	Digest Digest `json:"digest"`
 	Person string `json:"person,omitempty"` // whose account it is, as it was known then
+
+	Evidence *Evidence `json:"evidence,omitempty"` // none of a session
 }
 
 // Authorized says that the last stage has its quorum: a writ exists from now
@@ -57,8 +60,11 @@ func (c Approve) decide(r Request, f Facts) ([]Body, error) {
 	if err := f.Directory.Independent(f.Actor, r.Terms, stage.Owner); err != nil {
 		return nil, err
 	}
+	if err := stage.accept(c.Evidence, r, f); err != nil {
+		return nil, err
+	}
 	who, _ := f.Directory.Who(f.Actor)
-	out := []Body{Approved{stage.Name, c.Digest, who.Person}}
+	out := []Body{Approved{Stage: stage.Name, Digest: c.Digest, Person: who.Person, Evidence: c.Evidence.signed()}}
 	r.Votes = append(slices.Clip(r.Votes), Vote{Stage: stage.Name, By: f.Actor})
 	if _, waits := r.Open(v); waits {
 		return out, nil
@@ -209,7 +215,7 @@ func (s Stage) who() string {
 func (Approved) Kind() Kind { return "approved" }
 
 func (b Approved) apply(r *Request, e Event) {
-	r.Votes = append(slices.Clip(r.Votes), Vote{b.Stage, e.Actor, b.Person, b.Digest, e.At})
+	r.Votes = append(slices.Clip(r.Votes), Vote{b.Stage, e.Actor, b.Person, b.Digest, e.At, b.Evidence})
 }
 
 // Kind returns "authorized".

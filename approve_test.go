@@ -56,7 +56,7 @@ func TestApproveRefused(t *testing.T) {
 		if c.world != nil {
 			c.world(w, &f)
 		}
-		_, err := w.decide("req-a", Approve{w.request("req-a").Digest}, f)
+		_, err := w.decide("req-a", Approve{Digest: w.request("req-a").Digest}, f)
 		refused(t, c.what, err, c.kind, c.says)
 	}
 }
@@ -92,7 +92,7 @@ func TestOnePersonOneVote(t *testing.T) {
 		w := newWorld()
 		w.rule(two)
 		must(t)(w.ask(fay, "req-a", deploy))
-		yes := Approve{w.request("req-a").Digest}
+		yes := Approve{Digest: w.request("req-a").Digest}
 		must(t)(w.do(c.first, "req-a", yes))
 		if c.between != nil {
 			c.between(t, w)
@@ -108,7 +108,7 @@ func TestAnAccountMadeAgainIsNotSomebodyElse(t *testing.T) {
 	w := newWorld()
 	w.rule(rules{Stages: []rule{{"database", 1, false, []Ref{gus}}, {"manager", 1, false, []Ref{ann}}}})
 	must(t)(w.ask(fay, "req-a", deploy))
-	yes := Approve{w.request("req-a").Digest}
+	yes := Approve{Digest: w.request("req-a").Digest}
 	must(t)(w.do(gus, "req-a", yes))
 	doc := w.dir.Identities[gus].withHead(Header{Kind: "identity", Name: string(gus)})
 	must(t)(w.change(gus, Put{Documents: []Document{doc}, Remove: []Header{doc.Head()}}))
@@ -123,7 +123,7 @@ func TestOnePersonOneStage(t *testing.T) {
 	w := newWorld()
 	w.rule(rules{Stages: []rule{{"one", 1, false, []Ref{"group/security"}}, {"two", 1, false, []Ref{"group/security"}}}})
 	must(t)(w.ask(dee, "req-a", deploy))
-	yes := Approve{w.request("req-a").Digest}
+	yes := Approve{Digest: w.request("req-a").Digest}
 	must(t)(w.do("human/ben", "req-a", yes))
 	for _, by := range []Ref{"human/ben", "human/ben2"} {
 		_, err := w.do(by, "req-a", yes)
@@ -156,7 +156,7 @@ func TestApprovalSetsAbsoluteBounds(t *testing.T) {
 		}
 		w := in(t, StatusPending, a)
 		w.now = monday.Add(c.voted)
-		yes := Approve{w.request("req-a").Digest}
+		yes := Approve{Digest: w.request("req-a").Digest}
 		must(t)(w.do(ann, "req-a", yes))
 		must(t)(w.do(cyd, "req-a", yes))
 		r := w.request("req-a")
@@ -169,7 +169,7 @@ func TestApprovalSetsAbsoluteBounds(t *testing.T) {
 // TestPolicyTightensWhilePeopleDecide: what either policy asks is asked, L8.
 func TestPolicyTightensWhilePeopleDecide(t *testing.T) {
 	w := in(t, StatusPending, deploy)
-	yes := Approve{w.request("req-a").Digest}
+	yes := Approve{Digest: w.request("req-a").Digest}
 	must(t)(w.do(ann, "req-a", yes))
 	stricter := rules{Stages: []rule{
 		{"security", 2, false, []Ref{"human/ben", cyd, gus}}, {"database", 1, false, []Ref{gus}},
@@ -194,7 +194,7 @@ func TestPolicyTightensWhilePeopleDecide(t *testing.T) {
 // else had approved, and is taken back, does not leave the request to lapse.
 func TestPolicyLoosensWhilePeopleDecide(t *testing.T) {
 	w := in(t, StatusPending, deploy)
-	yes := Approve{w.request("req-a").Digest}
+	yes := Approve{Digest: w.request("req-a").Digest}
 	must(t)(w.do(ann, "req-a", yes))
 	more := managerThenSecurity
 	more.Stages = append(more.Stages[:2:2], rule{"database", 1, false, []Ref{gus}})
@@ -223,7 +223,7 @@ func TestWaiting(t *testing.T) {
 	w := newWorld()
 	w.rule(rules{Stages: []rule{{"one", 2, false, []Ref{ann, cyd, gus}}}})
 	must(t)(w.ask(dee, "req-a", deploy))
-	must(t)(w.do(cyd, "req-a", Approve{w.request("req-a").Digest}))
+	must(t)(w.do(cyd, "req-a", Approve{Digest: w.request("req-a").Digest}))
 	names := func() (out string) {
 		for _, a := range w.request("req-a").Waiting() {
 			out += string(a.Name) + " "
@@ -233,7 +233,7 @@ func TestWaiting(t *testing.T) {
 	if got := names(); got != "human/ann human/gus " {
 		t.Errorf("it waits for %s", got)
 	}
-	must(t)(w.do(ann, "req-a", Approve{w.request("req-a").Digest}))
+	must(t)(w.do(ann, "req-a", Approve{Digest: w.request("req-a").Digest}))
 	if got := names(); got != "" {
 		t.Errorf("authorized, it waits for %s", got)
 	}

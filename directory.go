@@ -13,6 +13,8 @@ type Directory struct {
 	Targets      map[string]Target
 	Entitlements map[string]Entitlement
 	Policies     map[string]Policy
+	Keys         map[string]Key
+	Delegations  map[string]Delegation
 
 	member map[Ref][]Ref  // groups of an identity
 	seqs   map[string]int // last event of each document's stream, also of removed ones
@@ -29,13 +31,13 @@ func NewDirectory(docs ...Document) *Directory {
 
 func (d *Directory) clone() *Directory {
 	c := &Directory{
-		maps.Clone(d.Identities), maps.Clone(d.Groups), maps.Clone(d.Targets),
-		maps.Clone(d.Entitlements), maps.Clone(d.Policies), maps.Clone(d.member), maps.Clone(d.seqs),
+		maps.Clone(d.Identities), maps.Clone(d.Groups), maps.Clone(d.Targets), maps.Clone(d.Entitlements),
+		maps.Clone(d.Policies), maps.Clone(d.Keys), maps.Clone(d.Delegations), maps.Clone(d.member), maps.Clone(d.seqs),
 	}
 	if c.Identities == nil {
 		return &Directory{
 			map[Ref]Identity{}, map[Ref]Group{}, map[string]Target{},
-			map[string]Entitlement{}, map[string]Policy{}, map[Ref][]Ref{}, map[string]int{},
+			map[string]Entitlement{}, map[string]Policy{}, map[string]Key{}, map[string]Delegation{}, map[Ref][]Ref{}, map[string]int{},
 		}
 	}
 	return c
@@ -57,6 +59,10 @@ func (d *Directory) put(doc Document) {
 		d.Entitlements[doc.Name] = doc
 	case Policy:
 		d.Policies[doc.Name] = doc
+	case Key:
+		d.Keys[doc.Name] = doc
+	case Delegation:
+		d.Delegations[doc.Name] = doc
 	}
 }
 
@@ -73,6 +79,10 @@ func (d *Directory) remove(kind, name string) {
 		delete(d.Entitlements, name)
 	case "policy":
 		delete(d.Policies, name)
+	case "key":
+		delete(d.Keys, name)
+	case "delegation":
+		delete(d.Delegations, name)
 	}
 }
 
@@ -99,27 +109,26 @@ func (d *Directory) Get(kind, name string) (doc Document, ok bool) {
 		doc, ok = d.Entitlements[name]
 	case "policy":
 		doc, ok = d.Policies[name]
+	case "key":
+		doc, ok = d.Keys[name]
+	case "delegation":
+		doc, ok = d.Delegations[name]
 	}
 	return doc, ok
 }
 
 // All returns every document, ordered by kind and name.
 func (d *Directory) All() []Document {
+	return slices.Concat(
+		documentsOf(d.Delegations), documentsOf(d.Entitlements), documentsOf(d.Groups), documentsOf(d.Identities),
+		documentsOf(d.Keys), documentsOf(d.Policies), documentsOf(d.Targets),
+	)
+}
+
+func documentsOf[K ~string, D Document](m map[K]D) []Document {
 	var out []Document
-	for _, e := range sorted(d.Entitlements) {
-		out = append(out, e)
-	}
-	for _, g := range sorted(d.Groups) {
-		out = append(out, g)
-	}
-	for _, i := range sorted(d.Identities) {
-		out = append(out, i)
-	}
-	for _, p := range sorted(d.Policies) {
-		out = append(out, p)
-	}
-	for _, t := range sorted(d.Targets) {
-		out = append(out, t)
+	for _, doc := range sorted(m) {
+		out = append(out, doc)
 	}
 	return out
 }

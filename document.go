@@ -117,6 +117,15 @@ var documents = map[string]func([]byte) (Document, error){
 	"target":      strict[Target],
 	"entitlement": strict[Entitlement],
 	"policy":      strict[Policy],
+	"key":         strict[Key],
+	"delegation":  strict[Delegation],
+}
+
+// personal are the documents that only people make, for themselves: an
+// administrator who could would decide in their place.
+var personal = map[string]string{
+	"key":        "its person enrols it with 'writ key add'",
+	"delegation": "who is away makes it with 'writ delegation add'",
 }
 
 // maxDocument bounds a document's bytes, so that its event fits a ledger entry

@@ -27,6 +27,7 @@ type (
 		Directory *Directory
 		Verdict   Verdict // what policy says now
 		Authority Authority
+		Nonce     *Nonce // what was given out to be signed, if the command brings it back
 		Live      []Live // the subject's other requests that may hold access or ask for it
 		Siblings  []Live // those of them that share this request's Terms.Hold
 	}

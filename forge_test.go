@@ -160,7 +160,7 @@ func votesTwice(first, second Party) func(history) history {
 		for i, e := range h {
 			if b, ok := e.Body.(Submitted); ok {
 				all := Stage{Approvers: []Approver{{first, "test"}, {second, "test"}}}
-				b.Verdict.Stages = []Stage{{"manager", 1, false, all.Approvers}, {"security", 1, false, all.Approvers}}
+				b.Verdict.Stages = []Stage{{Name: "manager", Quorum: 1, Approvers: all.Approvers}, {Name: "security", Quorum: 1, Approvers: all.Approvers}}
 				h[i].Body = b
 			}
 			h[i].facts.Verdict.Stages = nil

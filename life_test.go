@@ -114,8 +114,8 @@ func in(t *testing.T, status Status, a Ask) *world {
 		by Ref
 		c  Command
 	}{
-		{ann, Approve{digest}},
-		{cyd, Approve{digest}},
+		{ann, Approve{Digest: digest}},
+		{cyd, Approve{Digest: digest}},
 		{writ, BeginGrant{"jws"}},
 		{writ, ReportGrant{Attempt: 1, Receipt: Receipt{External: "x"}, Seen: Observation{State: Present}}},
 		{sol, Revoke{}},

@@ -192,7 +192,7 @@ func (f *fate) useful(id ID) (Ref, ID, Command) {
 	switch r.Status {
 	case StatusPending:
 		if stage, ok := r.Open(r.Verdict.Tighten(f.verdict())); ok && len(stage.Approvers) > 0 {
-			return pick(f, stage.Approvers).Name, id, Approve{r.Digest}
+			return pick(f, stage.Approvers).Name, id, Approve{Digest: r.Digest}
 		}
 	case StatusAuthorized, StatusGranting:
 		if due.After(f.now) && f.chance(70) {
@@ -225,7 +225,7 @@ func (f *fate) anything(id ID) Command {
 	seen := Observation{State: pick(f, []State{Present, Absent, Unread})}
 	problem := pick(f, []string{"", "", "the target is down"})
 	return pick(f, []Command{
-		Approve{digest}, Approve{digest}, Approve{digest}, Deny{Digest: digest}, Withdraw{}, Lapse{}, Claim{}, Release{}, Revoke{}, Expire{}, Recheck{}, Recheck{},
+		Approve{Digest: digest}, Approve{Digest: digest}, Approve{Digest: digest}, Deny{Digest: digest}, Withdraw{}, Lapse{}, Claim{}, Release{}, Revoke{}, Expire{}, Recheck{}, Recheck{},
 		BeginGrant{pick(f, []string{"jws", ""})}, ReportGrant{attempt, Receipt{External: "x"}, seen, problem, f.chance(20)},
 		BeginRevoke{}, ReportRevoke{attempt, seen, problem}, Find{seen},
 		Meet{pick(f, []string{"incident/INC-7", "ticket/CHG-1", "review/2026", "incident/other"})},

@@ -39,6 +39,9 @@ func DecidePut(c Put, f Facts) ([]Event, *Directory, error) {
 	if len(c.UIDs) < len(c.Documents) {
 		return nil, nil, Errorf(Invalid, "%d documents and %d fresh UIDs; each document needs one", len(c.Documents), len(c.UIDs))
 	}
+	if err := c.impersonal(); err != nil {
+		return nil, nil, err
+	}
 	next, out := f.Directory.clone(), []Event(nil)
 	add := func(h Header, b Body) error {
 		e := Event{Stream: h.Stream(), Seq: next.seqs[h.Stream()] + 1, At: f.Now, Actor: f.Actor, Body: b}
@@ -67,6 +70,20 @@ func DecidePut(c Put, f Facts) ([]Event, *Directory, error) {
 		}
 	}
 	return out, next, next.checkAll(out, len(c.Remove) > 0)
+}
+
+// impersonal refuses documents that only people may make for themselves.
+func (c Put) impersonal() error {
+	heads := slices.Clone(c.Remove)
+	for _, doc := range c.Documents {
+		heads = append(heads, doc.Head())
+	}
+	for _, h := range heads {
+		if how, ok := personal[h.Kind]; ok {
+			return Errorf(Forbidden, "%s %s cannot be changed this way: %s", h.Kind, h.Name, how)
+		}
+	}
+	return nil
 }
 
 // change returns the event that makes doc current, or nothing if it is.

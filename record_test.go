@@ -42,16 +42,22 @@ var samples = func() map[Kind]Body {
 	}
 	verdict := Verdict{
 		Policy: digest, Allowed: true, Route: "production", Reasons: reasons, MaxFor: 24 * hour, Ends: []string{"incident/INC-7"},
-		Stages:   []Stage{{Name: "manager", Quorum: 1, Owner: true, Approvers: []Approver{{party, "manager of human/dee"}}}},
+		Stages: []Stage{{
+			Name: "manager", Quorum: 1, Owner: true, Approvers: []Approver{{party, "manager of human/dee"}},
+			Proof: ByPasskey, KeyAge: 24 * hour, Repeat: true, Remind: 4 * hour,
+			Hours:    []Hours{{"Europe/Berlin", []time.Weekday{time.Monday}, "08:00", "18:00"}},
+			Escalate: &Escalation{8 * hour, []Approver{{party, "group security"}}},
+		}},
 		DecideIn: 48 * hour, StartWithin: 72 * hour,
 	}
+	evidence := &Evidence{ByPasskey, []byte("0123456789abcdef"), "key-1", "key-01", []byte(`{"signature":"x"}`)}
 	out := map[Kind]Body{}
 	for _, b := range []Body{
 		Opened{"writ.example", "writ.example+1+x", "a2V5"},
 		Changed{"group", "security", "gro-01", digest, []byte(`{"kind":"group","members":["human/ann"],"name":"security","title":"<&>"}`)},
 		Removed{"group", "security", "gro-01"},
 		Submitted{terms, verdict, when},
-		Approved{"manager", digest, "p-ann"},
+		Approved{"manager", digest, "p-ann", evidence},
 		Denied{note, "the calendar is frozen"},
 		Withdrawn{}, Lapsed{},
 		Authorized{when, when.Add(time.Hour), "writ-req-01"},

@@ -70,6 +70,8 @@ type Vote struct {
 	Person string    `json:"person,omitempty"` // whose account By was then
 	Digest Digest    `json:"digest"`
 	At     time.Time `json:"at"`
+
+	Evidence *Evidence `json:"evidence,omitempty"` // none of a session
 }
 
 // Apply returns the request as it is after e. It is the only way a request changes.

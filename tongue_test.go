@@ -87,7 +87,7 @@ func (s *story) act(by Ref, id ID, verb string, w words) ([]Event, error) {
 		return s.do(by, id, Find{seen(Present)})
 	}
 	c, ok := map[string]Command{
-		"approve": Approve{digest}, "deny": Deny{Digest: digest}, "withdraw": Withdraw{}, "lapse": Lapse{}, "claim": Claim{},
+		"approve": Approve{Digest: digest}, "deny": Deny{Digest: digest}, "withdraw": Withdraw{}, "lapse": Lapse{}, "claim": Claim{},
 		"release": Release{}, "revoke": Revoke{}, "expire": Expire{}, "recheck": Recheck{}, "begin-revoke": BeginRevoke{},
 	}[verb]
 	if !ok {
@@ -163,7 +163,7 @@ func (s *story) bring(id ID, to Status) {
 		by, c := writ, Command(Recheck{})
 		switch r.Status {
 		case StatusPending:
-			by, c = r.Waiting()[0].Name, Approve{r.Digest}
+			by, c = r.Waiting()[0].Name, Approve{Digest: r.Digest}
 		case StatusAuthorized:
 			c = BeginGrant{"jws"}
 		case StatusGranting:

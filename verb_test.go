@@ -22,8 +22,8 @@ func seen(s State) Observation { return Observation{State: s} }
 
 var sayings = []saying{
 	{"submit again", fay, func(r Request) Command { return Submit{r.Terms} }},
-	{"approve", ann, func(r Request) Command { return Approve{r.Digest} }},
-	{"approve other terms", ann, always(Approve{"sha256:other"})},
+	{"approve", ann, func(r Request) Command { return Approve{Digest: r.Digest} }},
+	{"approve other terms", ann, always(Approve{Digest: "sha256:other"})},
 	{"deny", cyd, func(r Request) Command { return Deny{Digest: r.Digest} }},
 	{"withdraw", fay, always(Withdraw{})},
 	{"lapse", writ, always(Lapse{})},
@@ -123,7 +123,7 @@ func TestWhoMay(t *testing.T) {
 		saying
 	}
 	rows := []row{
-		{StatusPending, saying{"approve", "", func(r Request) Command { return Approve{r.Digest} }}},
+		{StatusPending, saying{"approve", "", func(r Request) Command { return Approve{Digest: r.Digest} }}},
 		{StatusPending, saying{"deny", "", func(r Request) Command { return Deny{Digest: r.Digest} }}},
 		{StatusPending, saying{"withdraw", "", always(Withdraw{})}},
 		{StatusPending, saying{"revoke a pending request", "", always(Revoke{})}},

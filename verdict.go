@@ -31,6 +31,19 @@ type Stage struct {
 	Quorum    int        `json:"quorum"`
 	Owner     bool       `json:"owner,omitempty"` // it asks the subject's own owner, on purpose
 	Approvers []Approver `json:"approvers"`
+
+	Proof    Method      `json:"proof,omitempty"`    // the weakest that counts; empty: a session
+	KeyAge   Duration    `json:"keyAge,omitempty"`   // a key that was enrolled later than this ago does not count
+	Repeat   bool        `json:"repeat,omitempty"`   // who approved an earlier stage may approve this one, too
+	Hours    []Hours     `json:"hours,omitempty"`    // approvals count only while all of them hold
+	Remind   Duration    `json:"remind,omitempty"`   // who is asked is reminded this long after the stage opened, and again
+	Escalate *Escalation `json:"escalate,omitempty"` // who is asked as well when nobody answers
+}
+
+// An Escalation asks more people when a stage waits for too long.
+type Escalation struct {
+	After Duration   `json:"after"` // since the stage opened
+	To    []Approver `json:"to"`
 }
 
 // An Approver is a person who may decide in a stage, and why they may.
@@ -107,10 +120,28 @@ func (v Verdict) stage(name string) int {
 }
 
 func (s Stage) tighten(now Stage) Stage {
-	out := Stage{Name: s.Name, Quorum: max(s.Quorum, now.Quorum), Owner: s.Owner && now.Owner}
-	for _, a := range s.Approvers {
-		if now.Has(a.UID) {
-			out.Approvers = append(out.Approvers, a)
+	out := s
+	out.Quorum, out.Owner, out.Repeat = max(s.Quorum, now.Quorum), s.Owner && now.Owner, s.Repeat && now.Repeat
+	out.Proof, out.KeyAge = stronger(s.Proof, now.Proof), max(s.KeyAge, now.KeyAge)
+	out.Approvers = both(s.Approvers, now.Approvers)
+	for _, h := range now.Hours {
+		if !slices.ContainsFunc(out.Hours, h.equal) {
+			out.Hours = append(slices.Clip(out.Hours), h)
+		}
+	}
+	if s.Escalate != nil && now.Escalate != nil {
+		out.Escalate = &Escalation{s.Escalate.After, both(s.Escalate.To, now.Escalate.To)}
+	} else {
+		out.Escalate = nil
+	}
+	return out
+}
+
+// both returns the approvers that two lists name.
+func both(a, b []Approver) (out []Approver) {
+	for _, x := range a {
+		if slices.ContainsFunc(b, func(y Approver) bool { return x.UID == y.UID }) {
+			out = append(out, x)
 		}
 	}
 	return out

@@ -119,7 +119,7 @@ func TestCheckSeesAForgedRequest(t *testing.T) {
 		{"no votes", func(r *Request) { r.Votes = nil }, "lacks approvals in stage manager"},
 		{"one vote twice", func(r *Request) { r.Votes = append(r.Votes[:1:1], r.Votes[0]); r.Votes[1].Stage = "security" }, "approved twice by the person of human/ann"},
 		{"a vote by a second account", func(r *Request) {
-			r.Votes = append(r.Votes[:2:2], Vote{"security", Party{"human/x", "x"}, "p-cyd", r.Digest, r.At})
+			r.Votes = append(r.Votes[:2:2], Vote{Stage: "security", By: Party{"human/x", "x"}, Person: "p-cyd", Digest: r.Digest, At: r.At})
 		}, "approved twice by the person of human/x"},
 		{"a vote by somebody else", func(r *Request) { r.Votes = append(r.Votes[:1:1], r.Votes[1]); r.Votes[1].By = Party{"human/x", "x"} }, "human/x, who is not of stage security"},
 	} {

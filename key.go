@@ -1,0 +1,110 @@
+package writ
+
+import "time"
+
+// A Key is what a person signs decisions with. The person enrols it, nobody
+// else can; it never changes, and it counts from when it was enrolled.
+type Key struct {
+	Header      `yaml:",inline"`
+	Identity    Ref       `json:"identity"`
+	IdentityUID UID       `json:"identityUid"`
+	Method      Method    `json:"method"` // ssh or passkey
+	Title       string    `json:"title,omitempty"`
+	Public      string    `json:"public"`               // ssh: as in authorized_keys, without comment; passkey: the COSE key in base64url
+	Credential  string    `json:"credential,omitempty"` // of a passkey: its id in base64url
+	RP          string    `json:"rp,omitempty"`         // of a passkey: relying party id (host name)
+	Origin      string    `json:"origin,omitempty"`     // of a passkey: the one it was enrolled at
+	Synced      bool      `json:"synced,omitempty"`     // of a passkey: it may be on other devices, too (WebAuthn flag BE)
+	Enrolled    time.Time `json:"enrolled"`
+}
+
+// Party returns whose key it is.
+func (k Key) Party() Party { return Party{k.Identity, k.IdentityUID} }
+
+// Enrol adds a key of the person who acts. That they have it was shown before.
+type Enrol struct {
+	Key Key
+	UID UID // a fresh one
+}
+
+// DecideEnrol answers with the event that makes the key one of the actor's.
+func DecideEnrol(c Enrol, f Facts) ([]Event, error) {
+	k := c.Key
+	who, ok := f.Directory.Who(f.Actor)
+	if !ok || !who.Active() || !who.Human() {
+		return nil, Errorf(Forbidden, "%s cannot enrol a key: only a person can, for themselves", f.Actor.Name)
+	}
+	if old, taken := f.Directory.Keys[k.Name]; taken && old.Party() == f.Actor {
+		return nil, Errorf(Conflict, "key %s is enrolled already, since %s", k.Name, old.Enrolled.Format(time.RFC3339))
+	} else if taken {
+		return nil, Errorf(Conflict, "key %s is somebody else's; one key speaks for one person: make another", k.Name)
+	}
+	k.Identity, k.IdentityUID, k.Enrolled = f.Actor.Name, f.Actor.UID, seconds(f.Now)
+	return f.Directory.add(k, c.UID, f)
+}
+
+// DecideDisenrol answers with the event that takes a key away: its person may,
+// and whoever may revoke or administer. Approvals it has made stay what they are.
+func DecideDisenrol(name string, f Facts) ([]Event, error) {
+	k, ok := f.Directory.Keys[name]
+	if !ok || !f.may(k.Party()) {
+		return nil, Errorf(NotFound, "you have no key %q; see 'writ key list'", name)
+	}
+	return f.Directory.drop(k, f)
+}
+
+// may reports whether the actor may take away what is a person's own.
+func (f Facts) may(owner Party) bool {
+	return f.Actor == owner || f.Authority.Revoke || f.Authority.Administer
+}
+
+// add returns the event that makes a document which Put does not take.
+func (d *Directory) add(doc Document, fresh UID, f Facts) ([]Event, error) {
+	h := doc.Head()
+	content, sum, err := body(doc)
+	if err != nil {
+		return nil, err
+	}
+	e := Event{Stream: h.Stream(), Seq: d.seqs[h.Stream()] + 1, At: f.Now, Actor: f.Actor, Body: Changed{h.Kind, h.Name, fresh, sum, content}}
+	next, err := d.With(e)
+	if err != nil {
+		return nil, err
+	}
+	return []Event{e}, doc.check(next)
+}
+
+// drop returns the event that removes such a document.
+func (d *Directory) drop(doc Document, f Facts) ([]Event, error) {
+	h := doc.Head()
+	return []Event{{Stream: h.Stream(), Seq: d.seqs[h.Stream()] + 1, At: f.Now, Actor: f.Actor, Body: Removed{h.Kind, h.Name, h.UID}}}, nil
+}
+
+func (k Key) check(d *Directory) error {
+	if err := checkName("key", k.Name, 1); err != nil {
+		return err
+	}
+	who, ok := d.Who(k.Party())
+	switch {
+	case !ok || !who.Human():
+		return Errorf(Invalid, "key %s: %s is no person who is known; remove the key first", k.Name, k.Identity)
+	case k.Method != BySSH && k.Method != ByPasskey:
+		return Errorf(Invalid, "key %s: method %q is not ssh or passkey", k.Name, k.Method)
+	case k.Public == "" || k.Method == ByPasskey && (k.Credential == "" || k.RP == "" || k.Origin == ""):
+		return Errorf(Invalid, "key %s: it says too little of itself to check a signature", k.Name)
+	case k.Enrolled.IsZero():
+		return Errorf(Invalid, "key %s: it does not say since when it counts", k.Name)
+	}
+	return nil
+}
+
+func (k Key) withHead(h Header) Document { k.Header = h; return k }
+
+// KeysOf returns the keys of a person, ordered by name.
+func (d *Directory) KeysOf(who Party) (out []Key) {
+	for _, k := range sorted(d.Keys) {
+		if k.Party() == who {
+			out = append(out, k)
+		}
+	}
+	return out
+}
