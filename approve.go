@@ -13,10 +13,10 @@ type Approve struct {
 
 // Approved records it.
 type Approved struct {
-	Stage  string `json:"stage"`
-	Digest Digest `json:"digest"`
-	Person string `json:"person,omitempty"` // whose account it is, as it was known then
-
+	Stage    string    `json:"stage"`
+	Digest   Digest    `json:"digest"`
+	Person   string    `json:"person,omitempty"`   // whose account it is, as it was known then
+	For      Party     `json:"for,omitzero"`       // in whose place, by delegation
 	Evidence *Evidence `json:"evidence,omitempty"` // none of a session
 }
 
@@ -49,27 +49,77 @@ func (c Approve) decide(r Request, f Facts) ([]Body, error) {
 	if !ok {
 		return nil, Errorf(Conflict, "%s has every approval it needs; it is authorized as soon as it is looked at again", r.ID)
 	}
-	if old, voted := r.voted(f.Directory, f.Actor); voted && old.Stage == stage.Name {
-		return nil, nil // said already: no new fact
-	} else if voted {
-		return nil, Errorf(Forbidden, "you approved stage %s of %s; stage %s needs somebody else", old.Stage, r.ID, stage.Name)
+	place := stage.Place(f)
+	if said, err := r.repeats(stage, place, f); said || err != nil {
+		return nil, err
 	}
-	if !stage.Has(f.Actor.UID) {
+	if !stage.Has(place.UID) {
 		return nil, Errorf(Forbidden, "%s is not an approver of stage %s of %s; it waits for %s", f.Actor.Name, stage.Name, r.ID, stage.who())
 	}
-	if err := f.Directory.Independent(f.Actor, r.Terms, stage.Owner); err != nil {
+	if err := stage.admits(place, r, f); err != nil {
 		return nil, err
 	}
 	if err := stage.accept(c.Evidence, r, f); err != nil {
 		return nil, err
 	}
 	who, _ := f.Directory.Who(f.Actor)
-	out := []Body{Approved{Stage: stage.Name, Digest: c.Digest, Person: who.Person, Evidence: c.Evidence.signed()}}
+	yes := Approved{Stage: stage.Name, Digest: c.Digest, Person: who.Person, Evidence: c.Evidence.signed()}
+	if place != f.Actor {
+		yes.For = place
+	}
 	r.Votes = append(slices.Clip(r.Votes), Vote{Stage: stage.Name, By: f.Actor})
 	if _, waits := r.Open(v); waits {
-		return out, nil
+		return []Body{yes}, nil
 	}
-	return append(out, authorize(r.Terms, f.Now)), nil
+	return []Body{yes, authorize(r.Terms, f.Now)}, nil
+}
+
+// admits refuses who would approve for themselves, in their own place or in
+// somebody's, and whoever comes outside the stage's hours.
+func (s Stage) admits(place Party, r Request, f Facts) error {
+	for _, p := range []Party{f.Actor, place} {
+		if err := f.Directory.Independent(p, r.Terms, s.Owner, f.Now); err != nil {
+			return err
+		}
+	}
+	for _, h := range s.Hours {
+		if !h.Has(f.Now) {
+			return Errorf(Conflict, "stage %s of %s takes approvals %s only; come back then", s.Name, r.ID, h)
+		}
+	}
+	return nil
+}
+
+// Place returns in whose place the actor decides: their own if the stage asks
+// them, else that of somebody who is away and whom it asks.
+func (s Stage) Place(f Facts) Party {
+	if s.Has(f.Actor.UID) {
+		return f.Actor
+	}
+	for _, del := range f.Directory.delegatedTo(f.Actor, f.Now) {
+		from := Party{del.From, del.Who[0]}
+		if who, ok := f.Directory.Who(from); ok && who.Active() && s.Has(from.UID) {
+			return from
+		}
+	}
+	return f.Actor
+}
+
+// repeats reports whether the actor has said yes in this stage already, and
+// refuses a second yes of one person: one human, one vote.
+func (r Request) repeats(s Stage, place Party, f Facts) (said bool, err error) {
+	for _, v := range r.Votes {
+		switch {
+		case !v.of(f.Directory, f.Actor) && !v.of(f.Directory, place):
+		case v.Stage == s.Name && v.of(f.Directory, f.Actor):
+			return true, nil
+		case v.Stage == s.Name:
+			return false, Errorf(Conflict, "stage %s of %s has the approval of %s already, by %s", s.Name, r.ID, place.Name, v.By.Name)
+		case !s.Repeat:
+			return false, Errorf(Forbidden, "you approved stage %s of %s; stage %s needs somebody else", v.Stage, r.ID, s.Name)
+		}
+	}
+	return false, nil
 }
 
 // judge refuses a vote that comes too late, or on other terms than these, and
@@ -86,7 +136,7 @@ func (r Request) judge(seen Digest, f Facts) (Verdict, error) {
 	if who, ok := f.Directory.Who(f.Actor); !ok || !who.Active() || !who.Human() {
 		return Verdict{}, Errorf(Forbidden, "%s cannot decide: only a person can", f.Actor.Name)
 	}
-	return r.Verdict.Tighten(f.Verdict), nil
+	return r.stricter(f.Verdict), nil
 }
 
 // stands refuses a request that nobody stands behind any more.
@@ -119,76 +169,17 @@ func (d *Directory) Current(def Definition) error {
 	return nil
 }
 
-// Independent refuses an approver who would approve for themselves, by any
-// road: the requester, the subject, whoever answers or asks for them or is
-// asked for by them, with any account or machine of the same person. A stage
-// that asks the subject's owner on purpose lets the owner answer, but never for
-// a request that comes from them.
-func (d *Directory) Independent(actor Party, t Terms, owner bool) error {
-	no := func(why string) error {
-		return Errorf(Forbidden, "%s may not approve %s: %s; nobody approves for themselves", actor.Name, t.Request, why)
-	}
-	who, known := d.Who(actor)
-	if !known {
-		return no("they no longer exist")
-	}
-	for _, side := range []Party{t.Requester, t.Subject} {
-		other, ok := d.Who(side)
-		if !ok {
-			return no(string(side.Name) + " no longer exists")
-		}
-		answers := d.answersAs(who, other)
-		switch {
-		case d.same(who, other):
-			return no("it is theirs")
-		case answers && owner && side == t.Subject && side != t.Requester:
-			continue
-		case answers:
-			return no("they answer for " + other.Name)
-		case d.asks(who, other):
-			return no("they ask for " + other.Name)
-		case d.asks(other, who):
-			return no(other.Name + " asks for them")
-		}
-	}
-	return nil
-}
-
-// voted returns the vote of any account of the person who acts: one human, one
-// vote, also where an account has changed hands or was made again since.
-func (r Request) voted(d *Directory, actor Party) (Vote, bool) {
-	who, _ := d.Who(actor)
-	for _, v := range r.Votes {
-		other, known := d.Who(v.By)
-		then := v.By.Name == actor.Name || v.Person != "" && v.Person == who.Person
-		if then || known && d.same(who, other) {
-			return v, true
-		}
-	}
-	return Vote{}, false
-}
-
-// same reports whether two identities are one, or accounts of one person.
-func (d *Directory) same(a, b Identity) bool {
-	return a.UID == b.UID || a.Person != "" && a.Person == b.Person
-}
-
-// answersAs reports whether any account of the person who answers for the identity.
-func (d *Directory) answersAs(who, identity Identity) bool {
-	for _, ref := range []Ref{identity.Owner, identity.Deputy} {
-		if owner, ok := d.Identities[ref]; ok && d.same(who, owner) {
+// of reports whether any account of a person cast the vote, or had it cast in
+// their place, also where an account has changed hands or was made again since.
+func (v Vote) of(d *Directory, p Party) bool {
+	who, _ := d.Who(p)
+	for _, by := range []Party{v.By, v.For} {
+		other, known := d.Who(by)
+		if by != (Party{}) && by.Name == p.Name || known && d.same(who, other) {
 			return true
 		}
 	}
-	return false
-}
-
-// asks reports whether the identity may ask for the other, with any account of
-// the person or anything that these answer for.
-func (d *Directory) asks(who, other Identity) bool {
-	return slices.ContainsFunc(d.Expand(other.Askers...), func(asker Identity) bool {
-		return d.same(who, asker) || d.answersAs(who, asker)
-	})
+	return v.Person != "" && v.Person == who.Person
 }
 
 // authorize sets the absolute bounds. Nothing ever moves them.
@@ -215,7 +206,8 @@ func (s Stage) who() string {
 func (Approved) Kind() Kind { return "approved" }
 
 func (b Approved) apply(r *Request, e Event) {
-	r.Votes = append(slices.Clip(r.Votes), Vote{b.Stage, e.Actor, b.Person, b.Digest, e.At, b.Evidence})
+	r.Votes = append(slices.Clip(r.Votes), Vote{b.Stage, e.Actor, b.Person, b.Digest, e.At, b.For, b.Evidence})
+	r.opened(e.At)
 }
 
 // Kind returns "authorized".

@@ -18,7 +18,7 @@ func (c Deny) decide(r Request, f Facts) ([]Body, error) {
 		return nil, err
 	}
 	for _, s := range v.Stages {
-		if s.Has(f.Actor.UID) {
+		if s.Has(s.Place(f).UID) {
 			return []Body{Denied{Note: c.Note}}, nil
 		}
 	}

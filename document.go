@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // A Document describes what Writ governs: an identity, a group, a target, an
@@ -68,6 +69,22 @@ type Group struct {
 	Header  `yaml:",inline"`
 	Title   string `json:"title,omitempty"`
 	Members []Ref  `json:"members"`
+
+	Joined map[Ref]Joined `json:"joined,omitempty"` // Writ's: since when each is a member
+}
+
+// Joined says since when somebody is a member of a group, and who put them there.
+type Joined struct {
+	UID UID       `json:"uid"` // of the member
+	At  time.Time `json:"at"`
+	By  Party     `json:"by"`
+}
+
+// Since returns since when an identity is a member. It is false for one that
+// was made again under a name that is: that one never joined.
+func (g Group) Since(who Identity) (Joined, bool) {
+	j, known := g.Joined[who.Ref()]
+	return j, !known || j.UID == who.UID
 }
 
 // A Target is one configured real system.
@@ -102,6 +119,26 @@ type Param struct {
 	OneOf   []string `json:"oneOf,omitempty"`
 	Pattern string   `json:"pattern,omitempty"` // the whole value must match
 	Default string   `json:"default,omitempty"`
+	Covers  Covers   `json:"covers,omitempty"` // which values give less than another
+}
+
+// Covers says which values of a scope parameter give less than a value does:
+// an approver may narrow to them.
+type Covers map[string][]string
+
+// Has reports whether narrow is wide, or gives less by one or more steps.
+func (c Covers) Has(wide, narrow string) bool {
+	known, next := map[string]bool{wide: true}, []string{wide}
+	for len(next) > 0 {
+		value := next[0]
+		next = next[1:]
+		for _, less := range c[value] {
+			if !known[less] {
+				known[less], next = true, append(next, less)
+			}
+		}
+	}
+	return known[narrow]
 }
 
 // A Policy is the text of a policy file. Package policy reads it.
@@ -311,6 +348,13 @@ func (p Param) check(entitlement, name string) error {
 	}
 	if _, err := p.regexp(); err != nil {
 		return Errorf(Invalid, "entitlement %s: scope.%s.pattern: %v", entitlement, name, err)
+	}
+	for _, wide := range sortedKeys(p.Covers) {
+		for _, value := range append([]string{wide}, p.Covers[wide]...) {
+			if !p.allows(value) {
+				return Errorf(Invalid, "entitlement %s: scope.%s.covers names %q, which the parameter itself does not allow", entitlement, name, value)
+			}
+		}
 	}
 	if p.Default != "" && !p.allows(p.Default) {
 		return Errorf(Invalid, "entitlement %s: scope.%s.default %q is not allowed by the parameter itself", entitlement, name, p.Default)

@@ -69,7 +69,7 @@ func (c BeginGrant) decide(r Request, f Facts) ([]Body, error) {
 
 // mustEnd returns why the request may not be decided, granted or held any longer.
 func (r Request) mustEnd(f Facts) (Ended, bool) {
-	v := r.Verdict.Tighten(f.Verdict)
+	v := r.stricter(f.Verdict)
 	stage, short := r.Open(v)
 	cause, unfit := f.Directory.unfit(r.Terms.Subject)
 	narrower := v.covers(r.Terms)

@@ -1,6 +1,7 @@
 package writ
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -22,7 +23,7 @@ type entry struct {
 // It reads the events back from their stored bytes, and they must make the very
 // request that they made when they were decided.
 func (h history) audit(now Request) error {
-	a := auditor{persons: map[string]bool{}}
+	a := auditor{}
 	for i, e := range h {
 		stored, err := Encode(e.Event)
 		if err == nil {
@@ -46,8 +47,7 @@ func (h history) audit(now Request) error {
 
 type auditor struct {
 	r          Request
-	digest     Digest          // of the terms
-	persons    map[string]bool // who voted: UIDs, and persons where they are known
+	digest     Digest // of the terms
 	votes      []vote
 	authorized *Authorized
 	begun      int // the grant or revoke that is under way; 0: none
@@ -55,7 +55,11 @@ type auditor struct {
 	keeper     ID
 }
 
-type vote struct{ stage, who string }
+// A vote is whose it is: UIDs, and persons where they are known.
+type vote struct {
+	stage string
+	of    []string
+}
 
 func (a *auditor) see(e entry) error {
 	before := a.r
@@ -67,6 +71,10 @@ func (a *auditor) see(e entry) error {
 	switch b := e.Body.(type) {
 	case Submitted:
 		err = a.submitted(b, e)
+	case Narrowed:
+		if !b.Terms.Narrows(before.Terms) || len(before.Terms.Ends) > len(b.Terms.Ends) {
+			err = fmt.Errorf("that is more than was asked for")
+		}
 	case Approved:
 		err = a.approved(b, e)
 	case Authorized:
@@ -132,36 +140,68 @@ func (a *auditor) submitted(b Submitted, e entry) error {
 func (a *auditor) approved(b Approved, e entry) error {
 	d := e.facts.Directory
 	who, known := d.Who(e.Actor)
+	place := who
+	if b.For != (Party{}) {
+		place, _ = d.Who(b.For)
+	}
 	switch {
-	case !known || !who.Active() || !who.Human():
+	case !known || !who.Active() || !who.Human() || !place.Active():
 		return fmt.Errorf("%s is no active person", e.Actor.Name)
 	case b.Digest != a.r.Digest:
 		return fmt.Errorf("vote on other terms")
 	case !e.At.Before(a.r.LapseAt):
 		return fmt.Errorf("vote after the lapse")
-	case a.persons[string(who.UID)], who.Person != "" && a.persons[who.Person]:
-		return fmt.Errorf("%s voted twice", e.Actor.Name)
+	case place.UID != who.UID && !delegated(d, place, who, e.At):
+		return fmt.Errorf("%s decides for %s, who did not ask for it", who.Name, place.Name)
 	}
-	a.persons[string(who.UID)] = true
-	a.persons[who.Person] = true
-	a.votes = append(a.votes, vote{b.Stage, string(who.UID)})
+	if err := a.once(b.Stage, who, place); err != nil {
+		return err
+	}
 	byOwner := true
-	for _, v := range []Verdict{a.r.Verdict, e.facts.Verdict} {
+	for _, v := range []Verdict{a.r.Asked(), e.facts.Verdict} {
 		i := v.stage(b.Stage)
-		if i >= 0 && !v.Stages[i].Has(who.UID) {
+		late := slices.Contains(a.r.Escalated, b.Stage)
+		if i >= 0 && !v.Stages[i].Has(place.UID) && !(late && slices.ContainsFunc(v.Stages[i].Escalate.To, func(x Approver) bool { return x.UID == place.UID })) {
 			return fmt.Errorf("%s may not vote in %s", e.Actor.Name, b.Stage)
 		}
 		byOwner = byOwner && (i < 0 || v.Stages[i].Owner)
 	}
-	return a.independent(d, who, byOwner)
+	return errors.Join(a.independent(e, who, byOwner), a.independent(e, place, byOwner))
 }
 
-func (a *auditor) independent(d *Directory, who Identity, byOwner bool) error {
+// once refuses a second vote of one person, or in one person's place.
+func (a *auditor) once(stage string, who, place Identity) error {
+	v := vote{stage, slices.DeleteFunc([]string{string(who.UID), who.Person, string(place.UID), place.Person}, func(s string) bool { return s == "" })}
+	repeat := false
+	if i := a.r.Asked().stage(stage); i >= 0 {
+		repeat = a.r.Asked().Stages[i].Repeat
+	}
+	for _, w := range a.votes {
+		both := slices.ContainsFunc(w.of, func(s string) bool { return slices.Contains(v.of, s) })
+		if both && (w.stage == stage || !repeat) {
+			return fmt.Errorf("%s voted twice", who.Name)
+		}
+	}
+	a.votes = append(a.votes, v)
+	return nil
+}
+
+func delegated(d *Directory, from, to Identity, now time.Time) bool {
+	for _, del := range d.Delegations {
+		if del.Who == [2]UID{from.UID, to.UID} && !now.Before(del.Starts) && now.Before(del.Until) {
+			return true
+		}
+	}
+	return false
+}
+
+func (a *auditor) independent(e entry, who Identity, byOwner bool) error {
+	d := e.facts.Directory
 	for _, side := range []Party{a.r.Terms.Requester, a.r.Terms.Subject} {
 		if byOwner && side == a.r.Terms.Subject && side != a.r.Terms.Requester && actsFor(d, who.Ref())[side.Name] && !sameBody(d, who.Ref(), side.Name) {
 			continue
 		}
-		if path := related(d, who.Ref(), side.Name); path != "" {
+		if path := related(d, who.Ref(), side.Name, e.At); path != "" {
 			return fmt.Errorf("%s approves for themselves: %s %s", who.Name, path, side.Name)
 		}
 	}
@@ -170,7 +210,7 @@ func (a *auditor) independent(d *Directory, who Identity, byOwner bool) error {
 
 func (a *auditor) authorize(b Authorized, e entry) error {
 	t := a.r.Terms
-	for _, v := range []Verdict{a.r.Verdict, e.facts.Verdict} {
+	for _, v := range []Verdict{a.r.Asked(), e.facts.Verdict} {
 		for _, s := range v.Stages {
 			if n := a.count(s.Name); n < max(1, s.Quorum) {
 				return fmt.Errorf("stage %s has %d of %d votes", s.Name, n, s.Quorum)

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -40,17 +41,17 @@ func TestNobodyApprovesForThemselves(t *testing.T) {
 		{"whoever the requester's machine asks for", cyd, ivy, "service/robot", false, false},
 		{"the manager of the owner", ann, dee, ci, false, true},
 	} {
-		err := d.Independent(who(c.by), Terms{Requester: who(c.asked), Subject: who(c.for_)}, c.ownerStage)
+		err := d.Independent(who(c.by), Terms{Requester: who(c.asked), Subject: who(c.for_)}, c.ownerStage, time.Time{})
 		if c.allowed != (err == nil) || err != nil && !errors.Is(err, Forbidden) {
 			t.Errorf("%s: got %v", c.road, err)
 		}
 	}
 	terms := Terms{Requester: who(dee), Subject: who(ci)}
-	if err := d.Independent(Party{ann, "an older uid"}, terms, false); !errors.Is(err, Forbidden) {
+	if err := d.Independent(Party{ann, "an older uid"}, terms, false, time.Time{}); !errors.Is(err, Forbidden) {
 		t.Errorf("an approver who no longer exists: got %v", err)
 	}
 	terms.Subject.UID = "an older uid"
-	if err := d.Independent(who(ann), terms, false); !errors.Is(err, Forbidden) {
+	if err := d.Independent(who(ann), terms, false, time.Time{}); !errors.Is(err, Forbidden) {
 		t.Errorf("a subject that no longer exists: got %v", err)
 	}
 }
@@ -68,11 +69,11 @@ func TestIndependentInAnyGraph(t *testing.T) {
 			if !d.Identities[by].Human() {
 				continue
 			}
-			road := related(d, by, asked)
-			if meant := owner && subject != asked && related(d, by, subject) == "acts for"; road == "" && !meant {
-				road = related(d, by, subject)
+			road := related(d, by, asked, time.Time{})
+			if meant := owner && subject != asked && related(d, by, subject, time.Time{}) == "acts for"; road == "" && !meant {
+				road = related(d, by, subject, time.Time{})
 			}
-			if err := d.Independent(d.Identities[by].Party(), terms, owner); (err == nil) != (road == "") {
+			if err := d.Independent(d.Identities[by].Party(), terms, owner, time.Time{}); (err == nil) != (road == "") {
 				t.Fatalf("%s approves what %s asks for %s (road %q): got %v", by, asked, subject, road, err)
 			}
 		}
@@ -90,7 +91,7 @@ func drawDirectory(t *rapid.T) *Directory {
 		all = append(all, Ref(fmt.Sprintf("service/s%d", n)))
 	}
 	refs := append([]Ref{"group/g"}, all...)
-	docs := []Document{Group{Header{Kind: "group", Name: "g"}, "", rapid.SliceOfN(rapid.SampledFrom(all), 0, 3).Draw(t, "group/g")}}
+	docs := []Document{Group{Header: Header{Kind: "group", Name: "g"}, Members: rapid.SliceOfN(rapid.SampledFrom(all), 0, 3).Draw(t, "group/g")}}
 	for _, name := range all {
 		i := Identity{Header: Header{Kind: "identity", Name: string(name), UID: UID("u:" + name)}}
 		if i.Human() {
@@ -102,13 +103,20 @@ func drawDirectory(t *rapid.T) *Directory {
 		i.Askers = rapid.SliceOfN(rapid.SampledFrom(refs), 0, 2).Draw(t, "askers of "+i.Name)
 		docs = append(docs, i)
 	}
+	for n := range rapid.IntRange(0, 2).Draw(t, "delegations") {
+		from, to := rapid.SampledFrom(humans).Draw(t, "away"), rapid.SampledFrom(humans).Draw(t, "there")
+		docs = append(docs, Delegation{
+			Header: Header{Kind: "delegation", Name: fmt.Sprintf("d%d", n)}, From: from, To: to, Who: [2]UID{UID("u:" + from), UID("u:" + to)},
+			Until: time.Time{}.Add(time.Duration(rapid.IntRange(0, 1).Draw(t, "days")) * 24 * time.Hour),
+		})
+	}
 	return NewDirectory(docs...)
 }
 
 // related names the road by which one identity would decide for the other, or
 // nothing. It is the slow and plain reading of the rule that Independent must
 // keep: whoever can act as the other, or ask for it, and the other way round.
-func related(d *Directory, who, other Ref) string {
+func related(d *Directory, who, other Ref, now time.Time) string {
 	switch {
 	case sameBody(d, who, other):
 		return "is"
@@ -118,6 +126,11 @@ func related(d *Directory, who, other Ref) string {
 		return "asks for"
 	case asksFor(d, other, who):
 		return "is asked for by"
+	}
+	for _, del := range d.Delegations {
+		if sameBody(d, del.From, other) && sameBody(d, del.To, who) && !now.Before(del.Starts) && now.Before(del.Until) {
+			return "decides in the place of"
+		}
 	}
 	return ""
 }

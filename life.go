@@ -20,6 +20,10 @@ type (
 // which status it leads to which.
 var life = map[Kind]kind{
 	"submitted":     {read[Submitted], steps{"": StatusPending}},
+	"narrowed":      {read[Narrowed], steps{StatusPending: StatusPending}},
+	"required":      {read[Required], steps{StatusPending: StatusPending}},
+	"reminded":      {read[Reminded], steps{StatusPending: StatusPending}},
+	"escalated":     {read[Escalated], steps{StatusPending: StatusPending}},
 	"approved":      {read[Approved], steps{StatusPending: StatusPending}},
 	"denied":        {read[Denied], steps{StatusPending: StatusDenied}},
 	"withdrawn":     {read[Withdrawn], steps{StatusPending: StatusWithdrawn}},

@@ -89,6 +89,10 @@ var (
 		{Stages: []rule{{"security", 1, false, []Ref{"group/security"}}}, DecideIn: 48 * hour, StartWithin: 24 * hour},
 		{Stages: []rule{{"owner", 1, true, []Ref{dee, eli}}}, Ends: []string{"review/2026"}},
 		{StartWithin: 24 * hour},
+		{
+			Stages: []rule{{"manager", 1, false, []Ref{ann, cyd}}, {"security", 1, false, []Ref{"group/security"}}},
+			Like:   Stage{Remind: 4 * hour, Repeat: true}, Late: []Ref{gus, cyd, fay}, LateAfter: 6 * hour,
+		},
 	}
 )
 
@@ -134,6 +138,10 @@ func (f *fate) turn() {
 		r.MaxFor = pick(f, []Duration{0, 0, 12 * hour, 48 * hour})
 		r.Deny = pick(f, []string{"", "", "the calendar is frozen"})
 		f.rule(r)
+		return
+	}
+	if f.chance(15) {
+		_, _ = f.delegate(pick(f, names), Delegate{To: pick(f, names), Until: f.now.Add(time.Duration(f.IntN(72)) * time.Hour)})
 		return
 	}
 	if f.chance(15) {
@@ -191,9 +199,18 @@ func (f *fate) useful(id ID) (Ref, ID, Command) {
 	_, due := r.Todo()
 	switch r.Status {
 	case StatusPending:
-		if stage, ok := r.Open(r.Verdict.Tighten(f.verdict())); ok && len(stage.Approvers) > 0 {
-			return pick(f, stage.Approvers).Name, id, Approve{Digest: r.Digest}
+		stage, ok := r.Open(r.stricter(f.verdict()))
+		if !ok || len(stage.Approvers) == 0 {
+			break
 		}
+		by := pick(f, stage.Approvers).Name
+		switch n := f.IntN(10); {
+		case n == 0:
+			return by, id, f.narrower(r)
+		case n == 1:
+			return by, id, Require{r.Digest, pick(f, names)}
+		}
+		return by, id, Approve{Digest: r.Digest}
 	case StatusAuthorized, StatusGranting:
 		if due.After(f.now) && f.chance(70) {
 			f.now = due
@@ -217,6 +234,11 @@ func (f *fate) useful(id ID) (Ref, ID, Command) {
 	return writ, id, Recheck{}
 }
 
+// narrower gives less than is asked for, as a rule.
+func (f *fate) narrower(r Request) Command {
+	return Narrow{Digest: r.Digest, For: pick(f, []Duration{0, hour, r.Terms.For / 2, 200 * hour}), Ends: pick(f, [][]string{nil, {"review/2027"}})}
+}
+
 // anything is any command at all, mostly out of place.
 func (f *fate) anything(id ID) Command {
 	r := f.request(id).Request
@@ -227,7 +249,7 @@ func (f *fate) anything(id ID) Command {
 	return pick(f, []Command{
 		Approve{Digest: digest}, Approve{Digest: digest}, Approve{Digest: digest}, Deny{Digest: digest}, Withdraw{}, Lapse{}, Claim{}, Release{}, Revoke{}, Expire{}, Recheck{}, Recheck{},
 		BeginGrant{pick(f, []string{"jws", ""})}, ReportGrant{attempt, Receipt{External: "x"}, seen, problem, f.chance(20)},
-		BeginRevoke{}, ReportRevoke{attempt, seen, problem}, Find{seen},
+		BeginRevoke{}, ReportRevoke{attempt, seen, problem}, Find{seen}, Remind{}, Escalate{}, f.narrower(r), Require{digest, pick(f, names)},
 		Meet{pick(f, []string{"incident/INC-7", "ticket/CHG-1", "review/2026", "incident/other"})},
 	})
 }
@@ -319,6 +341,10 @@ func (f *fate) work(id ID) error {
 		f.now = due
 	}
 	switch task {
+	case DoRemind:
+		return f.try(writ, id, Remind{})
+	case DoEscalate:
+		return f.try(writ, id, Escalate{})
 	case DoLapse:
 		return f.try(writ, id, Lapse{})
 	case DoExpire:

@@ -57,7 +57,11 @@ func DecidePut(c Put, f Facts) ([]Event, *Directory, error) {
 			return nil, nil, err
 		}
 	}
-	for i, doc := range c.Documents {
+	for _, i := range c.order() {
+		doc := c.Documents[i]
+		if g, ok := doc.(Group); ok {
+			doc = next.join(g, f)
+		}
 		b, err := next.change(doc, c.UIDs[i])
 		if err != nil {
 			return nil, nil, err
@@ -70,6 +74,36 @@ func DecidePut(c Put, f Facts) ([]Event, *Directory, error) {
 		}
 	}
 	return out, next, next.checkAll(out, len(c.Remove) > 0)
+}
+
+// order puts identities first: what a group says of its members needs them.
+func (c Put) order() []int {
+	var first, then []int
+	for i, doc := range c.Documents {
+		if _, ok := doc.(Identity); ok {
+			first = append(first, i)
+		} else {
+			then = append(then, i)
+		}
+	}
+	return append(first, then...)
+}
+
+// join notes who is new in a group. Whatever was sent of it is not believed.
+func (d *Directory) join(g Group, f Facts) Group {
+	old := d.Groups[GroupRef(g.Name)]
+	g.Joined = map[Ref]Joined{}
+	for _, m := range g.Members {
+		who := d.Identities[m]
+		j, since := old.Since(who)
+		if !since || !slices.Contains(old.Members, m) {
+			j = Joined{who.UID, seconds(f.Now), f.Actor}
+		}
+		if j.UID != "" {
+			g.Joined[m] = j
+		}
+	}
+	return g
 }
 
 // impersonal refuses documents that only people may make for themselves.

@@ -198,7 +198,7 @@ func drawPut(t *rapid.T) (c Put) {
 			continue
 		}
 		members := rapid.SliceOfN(person, 0, 3).Draw(t, "members")
-		c.Documents = append(c.Documents, Group{Header{Kind: "group", Name: group.Draw(t, "name")}, "", members})
+		c.Documents = append(c.Documents, Group{Header: Header{Kind: "group", Name: group.Draw(t, "name")}, Members: members})
 	}
 	if rapid.Bool().Draw(t, "remove") {
 		c.Remove = []Header{{Kind: "group", Name: group.Draw(t, "removed")}}

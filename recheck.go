@@ -32,7 +32,7 @@ func (Recheck) decide(r Request, f Facts) ([]Body, error) {
 // settled authorizes a request that waits for nobody: policy had added a stage
 // after it was asked for, and has taken it back after the other votes.
 func (r Request) settled(f Facts) []Body {
-	_, waits := r.Open(r.Verdict.Tighten(f.Verdict))
+	_, waits := r.Open(r.stricter(f.Verdict))
 	if waits || r.Status != StatusPending || !f.Now.Before(r.LapseAt) {
 		return nil
 	}

@@ -35,6 +35,7 @@ var samples = func() map[Kind]Body {
 		Entitlement: Definition{
 			Name: "db/deploy", UID: "ent-01", Target: "db", TargetUID: "tar-01", Connector: "postgres", Environment: "production",
 			Credential: "password", Grant: []byte(`{"where":"a<b&&c>d"}`), Config: digest,
+			Covers: map[string]Covers{"schema": {"app": {"app-read"}}},
 		},
 		Scope: map[string]string{"schema": "app"}, For: 24 * hour, StartAt: when.Truncate(time.Second), StartBy: when.Truncate(time.Second),
 		Ends: []string{"incident/INC-7"}, Ticket: "CHG-1", Why: note, Recipient: "age1x", PublicKey: "ssh-ed25519 x",
@@ -57,7 +58,11 @@ var samples = func() map[Kind]Body {
 		Changed{"group", "security", "gro-01", digest, []byte(`{"kind":"group","members":["human/ann"],"name":"security","title":"<&>"}`)},
 		Removed{"group", "security", "gro-01"},
 		Submitted{terms, verdict, when},
-		Approved{"manager", digest, "p-ann", evidence},
+		Approved{"manager", digest, "p-ann", party, evidence},
+		Narrowed{terms},
+		Required{verdict.Stages[0]},
+		Reminded{"manager"},
+		Escalated{"manager", []Approver{{party, "group security"}}},
 		Denied{note, "the calendar is frozen"},
 		Withdrawn{}, Lapsed{},
 		Authorized{when, when.Add(time.Hour), "writ-req-01"},
@@ -153,7 +158,7 @@ func empty(v reflect.Value, path string) string {
 // TestContentStaysCanonical: the digest of a document can be taken from the
 // bytes in the ledger.
 func TestContentStaysCanonical(t *testing.T) {
-	doc := Group{Header{Kind: "group", Name: "g"}, "<&> \u2028", nil}
+	doc := Group{Header: Header{Kind: "group", Name: "g"}, Title: "<&> \u2028"}
 	content, digest, err := body(doc)
 	if err != nil {
 		t.Fatal(err)

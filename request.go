@@ -42,6 +42,13 @@ type Request struct {
 	Verdict Verdict   `json:"verdict"`
 	LapseAt time.Time `json:"lapseAt"` // undecided until then, it lapses
 	Votes   []Vote    `json:"votes,omitempty"`
+	Earlier []Terms   `json:"earlier,omitempty"` // before they were narrowed
+
+	Stage     string    `json:"stage,omitempty"`  // that waits
+	StageAt   time.Time `json:"stageAt,omitzero"` // since when
+	Reminders int       `json:"reminders,omitempty"`
+	Escalated []string  `json:"escalated,omitempty"` // stages that ask more people by now
+	Extra     []Stage   `json:"extra,omitempty"`     // that approvers added
 
 	From   time.Time `json:"from,omitzero"` // of the writ
 	Until  time.Time `json:"until,omitzero"`
@@ -71,6 +78,7 @@ type Vote struct {
 	Digest Digest    `json:"digest"`
 	At     time.Time `json:"at"`
 
+	For      Party     `json:"for,omitzero"`       // in whose place, by delegation
 	Evidence *Evidence `json:"evidence,omitempty"` // none of a session
 }
 
@@ -115,24 +123,45 @@ func (r Request) count(stage string) (n int) {
 	return n
 }
 
-func (r Request) vote(uid UID) (Vote, bool) {
-	i := slices.IndexFunc(r.Votes, func(v Vote) bool { return v.By.UID == uid })
-	if i < 0 {
-		return Vote{}, false
+// Asked returns the stages as they were frozen, with who is asked as well by now.
+func (r Request) Asked() Verdict {
+	v := r.Verdict
+	v.Stages = slices.Clip(slices.Clone(v.Stages))
+	for i, s := range v.Stages {
+		if s.Escalate != nil && slices.Contains(r.Escalated, s.Name) {
+			v.Stages[i].Approvers = slices.Concat(s.Approvers, s.Escalate.To)
+		}
 	}
-	return r.Votes[i], true
+	v.Stages = append(v.Stages, r.Extra...)
+	return v
+}
+
+// stricter returns the stricter of the frozen verdict and today's, with who is
+// asked as well by now.
+func (r Request) stricter(now Verdict) Verdict {
+	t := r
+	t.Verdict = r.Verdict.Tighten(now)
+	return t.Asked()
+}
+
+// opened notes since when the stage that waits does.
+func (r *Request) opened(at time.Time) {
+	if s, _ := r.Open(r.Asked()); s.Name != r.Stage {
+		r.Stage, r.StageAt, r.Reminders = s.Name, at, 0
+	}
 }
 
 // Waiting returns who could decide next: the approvers of the open stage who
 // have not voted yet.
 func (r Request) Waiting() []Approver {
-	s, ok := r.Open(r.Verdict)
+	s, ok := r.Open(r.Asked())
 	if !ok || r.Status != StatusPending {
 		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(s.Approvers), func(a Approver) bool {
-		_, voted := r.vote(a.UID)
-		return voted
+		return slices.ContainsFunc(r.Votes, func(v Vote) bool {
+			return v.Stage == s.Name && (v.By.UID == a.UID || v.For.UID == a.UID) || !s.Repeat && v.By.UID == a.UID
+		})
 	})
 }
 

@@ -70,7 +70,7 @@ func (s *story) answer(said string) string {
 		by, rest = "", first
 	}
 	words := strings.Fields(rest)
-	if text, ok := s.aside(words, more); ok {
+	if text, ok := s.aside(Ref(by), words, more); ok {
 		return text
 	}
 	if by == "writ" {
@@ -91,7 +91,7 @@ func (s *story) answer(said string) string {
 
 // aside is what nobody says to a request: the clock, the documents, the policy,
 // and questions.
-func (s *story) aside(words []string, more string) (string, bool) {
+func (s *story) aside(by Ref, words []string, more string) (string, bool) {
 	switch arg := strings.Join(words[1:], " "); words[0] {
 	case "clock":
 		s.now = s.time(arg)
@@ -104,6 +104,11 @@ func (s *story) aside(words []string, more string) (string, bool) {
 		doc, _ := s.dir.Get(words[1], words[2])
 		doc = doc.withHead(Header{Kind: words[1], Name: words[2]})
 		return s.changed(s.change(gus, Put{Documents: []Document{doc}, Remove: []Header{doc.Head()}})), true
+	case "delegate":
+		return s.changed(s.delegate(by, Delegate{To: Ref(words[1]), Until: s.time(parse(words[1:]).take("until", "+0s"))})), true
+	case "return":
+		events, err := DecideReturn(arg, s.facts(by, ""))
+		return s.changed(events, s.learn(events, err)), true
 	case "policy":
 		s.rule(parse(words[1:]).rules())
 		return "from now on", true

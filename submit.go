@@ -100,10 +100,20 @@ func (d *Directory) Define(e Entitlement) (Definition, error) {
 		return Definition{}, Errorf(Invalid, "%s: its target %q does not exist", e.Name, e.Target)
 	}
 	config, err := digest("writ/config/v1", t.Config)
-	return Definition{
+	def := Definition{
 		Name: e.Name, UID: e.UID, Target: t.Name, TargetUID: t.UID, Connector: t.Connector,
 		Environment: t.Environment, Credential: e.Credential, Grant: e.Grant, Config: config,
-	}, err
+	}
+	for name, p := range e.Scope {
+		if len(p.Covers) == 0 {
+			continue
+		}
+		if def.Covers == nil {
+			def.Covers = map[string]Covers{}
+		}
+		def.Covers[name] = p.Covers
+	}
+	return def, err
 }
 
 // fill returns the scope with defaults, and refuses a value outside its parameter.
@@ -221,6 +231,7 @@ func (Submitted) Kind() Kind { return "submitted" }
 func (b Submitted) apply(r *Request, e Event) {
 	r.At, r.Terms, r.Verdict, r.LapseAt = e.At, b.Terms, b.Verdict, b.LapseAt
 	r.Digest, _ = b.Terms.Digest() // what cannot be hashed was not encoded either
+	r.opened(e.At)
 }
 
 func seconds(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }

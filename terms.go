@@ -40,6 +40,8 @@ type Definition struct {
 	Credential  string          `json:"credential"`
 	Grant       json.RawMessage `json:"grant"`
 	Config      Digest          `json:"config"` // of the target's connector configuration
+
+	Covers map[string]Covers `json:"covers,omitempty"` // scope values that give less than others
 }
 
 // Digest returns SHA-256("writ/terms/v1\n" || JCS(t)).
@@ -49,11 +51,11 @@ func (t Terms) Digest() (Digest, error) { return digest("writ/terms/v1", t) }
 func (t Terms) Canonical() ([]byte, error) { return canonical(t) }
 
 // Narrows reports whether t allows nothing that u does not: the same access
-// but shorter, starting within the same bounds, or with more that ends it.
-// Whoever approved u has then approved t as well.
+// but shorter, for less of it, starting within the same bounds, or with more
+// that ends it. Whoever approved u has then approved t as well.
 func (t Terms) Narrows(u Terms) bool {
 	same := t
-	same.Revision, same.For, same.Ends, same.StartAt, same.StartBy = u.Revision, u.For, u.Ends, u.StartAt, u.StartBy
+	same.Revision, same.For, same.Ends, same.StartAt, same.StartBy, same.Scope = u.Revision, u.For, u.Ends, u.StartAt, u.StartBy, u.Scope
 	a, errA := same.Digest()
 	b, errB := u.Digest()
 	for _, end := range u.Ends {
@@ -61,8 +63,22 @@ func (t Terms) Narrows(u Terms) bool {
 			return false
 		}
 	}
-	return errA == nil && errB == nil && a == b &&
+	return errA == nil && errB == nil && a == b && t.within(u) &&
 		t.For <= u.For && !t.StartAt.Before(u.StartAt) && !t.StartBy.After(u.StartBy)
+}
+
+// within reports whether the scope of t is covered by that of u.
+func (t Terms) within(u Terms) bool {
+	if len(t.Scope) != len(u.Scope) {
+		return false
+	}
+	for name, wide := range u.Scope {
+		narrow, ok := t.Scope[name]
+		if !ok || !u.Entitlement.Covers[name].Has(wide, narrow) {
+			return false
+		}
+	}
+	return true
 }
 
 // Hold names the access itself where grants can overlap: two requests with the

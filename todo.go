@@ -7,11 +7,13 @@ type Task string
 
 // The tasks.
 const (
-	Nothing  Task = ""
-	DoLapse  Task = "lapse"
-	DoGrant  Task = "grant"
-	DoExpire Task = "expire"
-	DoRevoke Task = "revoke"
+	Nothing    Task = ""
+	DoRemind   Task = "remind"
+	DoEscalate Task = "escalate"
+	DoLapse    Task = "lapse"
+	DoGrant    Task = "grant"
+	DoExpire   Task = "expire"
+	DoRevoke   Task = "revoke"
 )
 
 // Todo returns what the request waits for, and from when on. There is no other
@@ -19,7 +21,7 @@ const (
 func (r Request) Todo() (Task, time.Time) {
 	switch r.Status {
 	case StatusPending:
-		return DoLapse, r.LapseAt
+		return r.next()
 	case StatusAuthorized, StatusGranting:
 		return DoGrant, earlier(r.Retry, r.Until) // BeginGrant ends what is over
 	case StatusActive:

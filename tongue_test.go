@@ -56,6 +56,8 @@ func (w words) duration(name string) Duration {
 //
 //	submit a db/deploy for=24h [subject=service/ci] [startAt=+1h] [startBy=+2h] [ends=incident/INC-7] [ticket=CHG-1] [scope…]
 //	approve a [digest=other]    deny a    withdraw a    lapse a    claim a    release a    revoke a
+//	narrow a [for=1h] [startBy=+2h] [ends=review/2026] [scope…]   require a human/gus   remind a   escalate a
+//	delegate human/gus until=+72h                                return ann-to-gus
 //	meet a incident/INC-7       expire a  recheck a     find a [present]
 //	begin-grant a [writ=none]   report-grant a [absent] [attempt=1] [failed=the_target_is_down] [refused]
 //	begin-revoke a              report-revoke a [present] [attempt=3] [failed=the_target_is_down]
@@ -75,6 +77,10 @@ func (s *story) act(by Ref, id ID, verb string, w words) ([]Event, error) {
 	switch verb {
 	case "submit":
 		return s.ask(by, id, s.wish(w))
+	case "narrow":
+		return s.do(by, id, s.narrower(digest, w))
+	case "require":
+		return s.do(by, id, Require{digest, Ref(w.rest[1])})
 	case "meet":
 		return s.do(by, id, Meet{w.rest[1]})
 	case "begin-grant":
@@ -89,6 +95,7 @@ func (s *story) act(by Ref, id ID, verb string, w words) ([]Event, error) {
 	c, ok := map[string]Command{
 		"approve": Approve{Digest: digest}, "deny": Deny{Digest: digest}, "withdraw": Withdraw{}, "lapse": Lapse{}, "claim": Claim{},
 		"release": Release{}, "revoke": Revoke{}, "expire": Expire{}, "recheck": Recheck{}, "begin-revoke": BeginRevoke{},
+		"remind": Remind{}, "escalate": Escalate{},
 	}[verb]
 	if !ok {
 		return nil, fmt.Errorf("the story says %q, and nobody understands", verb)
@@ -110,6 +117,16 @@ func (s *story) wish(w words) Ask {
 	}
 	a.Scope = w.named
 	return a
+}
+
+// narrower is what an approver gives instead.
+func (s *story) narrower(digest Digest, w words) Narrow {
+	n := Narrow{Digest: digest, For: w.duration("for"), Ends: w.list("ends")}
+	if by := w.take("startBy", ""); by != "" {
+		n.StartBy = s.time(by)
+	}
+	n.Scope = w.named
+	return n
 }
 
 // narrows asks whether changed terms give nothing that the approved ones do not.
@@ -137,6 +154,14 @@ func (w words) rules() rules {
 	r := rules{
 		Deny: w.take("deny", ""), MaxFor: w.duration("max"), Ends: w.list("ends"),
 		DecideIn: w.duration("decideIn"), StartWithin: w.duration("startWithin"),
+		Like:      Stage{Proof: Method(w.take("proof", "")), Repeat: w.take("repeat", "") != "", Remind: w.duration("remind")},
+		LateAfter: w.duration("escalate"),
+	}
+	for _, who := range w.list("late") {
+		r.Late = append(r.Late, Ref(who))
+	}
+	if from := w.take("from", ""); from != "" {
+		r.Like.Hours = []Hours{{Zone: "Europe/Berlin", From: from, To: w.take("to", "24:00")}}
 	}
 	for _, name := range w.order {
 		stage, quorum, ok := strings.Cut(name, ":")

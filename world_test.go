@@ -41,6 +41,9 @@ type rules struct {
 	Ends        []string
 	DecideIn    Duration
 	StartWithin Duration
+	Like        Stage // what is the same in all stages
+	Late        []Ref // who is asked as well, after LateAfter
+	LateAfter   Duration
 }
 
 type rule struct {
@@ -165,7 +168,7 @@ func (w *world) decide(id ID, c Command, f Facts) ([]Event, error) {
 		}
 		p.history = append(p.history, entry{e, f})
 	}
-	if w.requests[id] == nil {
+	if w.requests[id] == nil || p.Terms.Revision > 1 {
 		p.hold = p.Terms.Hold()
 	}
 	w.requests[id] = p
@@ -225,15 +228,39 @@ func (p rules) verdict(d *Directory) Verdict {
 		DecideIn: p.DecideIn, StartWithin: p.StartWithin, Reasons: []Reason{{Rule: "test", Deny: p.Deny != "", Text: p.Deny}},
 	}
 	for _, s := range p.Stages {
-		stage := Stage{Name: s.Name, Quorum: s.Quorum, Owner: s.Owner}
-		for _, i := range d.Expand(s.Refs...) {
-			if i.Active() && i.Human() {
-				stage.Approvers = append(stage.Approvers, Approver{i.Party(), "test"})
-			}
+		stage := p.Like
+		stage.Name, stage.Quorum, stage.Owner, stage.Approvers = s.Name, s.Quorum, s.Owner, approvers(d, s.Refs)
+		if p.LateAfter > 0 {
+			stage.Escalate = &Escalation{p.LateAfter, approvers(d, p.Late)}
 		}
 		v.Stages = append(v.Stages, stage)
 	}
 	return v
+}
+
+func approvers(d *Directory, refs []Ref) (out []Approver) {
+	for _, i := range d.Expand(refs...) {
+		if i.Active() && i.Human() {
+			out = append(out, Approver{i.Party(), "test"})
+		}
+	}
+	return out
+}
+
+// delegate lets somebody decide in a person's place.
+func (w *world) delegate(by Ref, c Delegate) ([]Event, error) {
+	w.made++
+	c.UID = UID(fmt.Sprintf("uid-%d", w.made))
+	events, err := DecideDelegate(c, w.facts(by, ""))
+	return events, w.learn(events, err)
+}
+
+// learn takes changes of documents that were decided.
+func (w *world) learn(events []Event, err error) error {
+	if err == nil {
+		w.dir, err = w.dir.With(events...)
+	}
+	return err
 }
 
 // must fails the test unless the last command was accepted.

@@ -12,7 +12,8 @@ type Order struct {
 	Serial    string    `json:"serial"`
 	Request   ID        `json:"request"`
 	Terms     Terms     `json:"terms"`
-	Digest    Digest    `json:"digest"` // of Terms
+	Digest    Digest    `json:"digest"`            // of Terms
+	Earlier   []Terms   `json:"earlier,omitempty"` // of approvals that were given before the terms were narrowed
 	Approvals []Vote    `json:"approvals"`
 	Verdict   Digest    `json:"verdict"`
 	From      time.Time `json:"from"`
@@ -26,7 +27,7 @@ func (r Request) Order() (Order, error) {
 	}
 	verdict, err := r.Verdict.Digest()
 	return Order{
-		V: 1, Serial: r.Serial, Request: r.ID, Terms: r.Terms, Digest: r.Digest,
+		V: 1, Serial: r.Serial, Request: r.ID, Terms: r.Terms, Digest: r.Digest, Earlier: r.Earlier,
 		Approvals: r.Votes, Verdict: verdict, From: r.From, Until: r.Until,
 	}, err
 }
@@ -57,25 +58,62 @@ func (o Order) Check(r Request) error {
 	case o.From.Before(o.Terms.StartAt) || o.From.After(o.Terms.StartBy):
 		return Errorf(Stale, "the writ of %s starts outside its terms; nothing is done", r.ID)
 	}
-	return o.checkVotes(r)
-}
-
-// checkVotes holds the approvals to the terms, to the stages and to each other.
-func (o Order) checkVotes(r Request) error {
-	for i, v := range o.Approvals {
-		again := func(w Vote) bool { return w.By.UID == v.By.UID || w.Person != "" && w.Person == v.Person }
-		stage := r.Verdict.stage(v.Stage)
-		switch {
-		case v.Digest != o.Digest:
-			return Errorf(Stale, "the approval of %s by %s is of other terms; nothing is done", r.ID, v.By.Name)
-		case slices.ContainsFunc(o.Approvals[:i], again):
-			return Errorf(Stale, "%s is approved twice by the person of %s; nothing is done", r.ID, v.By.Name)
-		case stage >= 0 && !r.Verdict.Stages[stage].Has(v.By.UID):
-			return Errorf(Stale, "%s is approved by %s, who is not of stage %s; nothing is done", r.ID, v.By.Name, v.Stage)
-		}
-	}
-	if stage, short := r.Open(r.Verdict); short {
-		return Errorf(Stale, "%s lacks approvals in stage %s; nothing is done", r.ID, stage.Name)
+	if err := r.Vouched(); err != nil {
+		return Errorf(Stale, "%v; nothing is done", err)
 	}
 	return nil
+}
+
+// Vouched holds the approvals to the terms, to the stages and to each other,
+// and refuses a request that lacks one.
+func (r Request) Vouched() error {
+	covered := map[Digest]bool{r.Digest: true}
+	for _, t := range r.Earlier {
+		if d, err := t.Digest(); err == nil && r.Terms.Narrows(t) {
+			covered[d] = true
+		}
+	}
+	asked := r.Asked()
+	for i, v := range r.Votes {
+		if !covered[v.Digest] {
+			return Errorf(Stale, "the approval of %s by %s is of other terms", r.ID, v.By.Name)
+		}
+		at := asked.stage(v.Stage)
+		if at < 0 {
+			continue // of a stage that policy had for a while: it counts for none
+		}
+		s := asked.Stages[at]
+		switch {
+		case slices.ContainsFunc(r.Votes[:i], func(w Vote) bool { return v.doubles(w) && (v.Stage == w.Stage || !s.Repeat) }):
+			return Errorf(Stale, "%s is approved twice by the person of %s", r.ID, v.By.Name)
+		case !s.Has(v.Place().UID):
+			return Errorf(Stale, "%s is approved by %s, who is not of stage %s", r.ID, v.Place().Name, v.Stage)
+		case !v.method().Meets(s.Proof):
+			return Errorf(Stale, "%s is approved by %s without the proof that stage %s wants", r.ID, v.By.Name, v.Stage)
+		}
+	}
+	if stage, short := r.Open(asked); short {
+		return Errorf(Stale, "%s lacks approvals in stage %s", r.ID, stage.Name)
+	}
+	return nil
+}
+
+// doubles reports whether two votes are one person's, or in one person's place.
+func (v Vote) doubles(w Vote) bool {
+	return v.By.UID == w.By.UID || v.Place().UID == w.Place().UID || w.Person != "" && w.Person == v.Person
+}
+
+// Place is whose vote it is: who cast it, or in whose place they did.
+func (v Vote) Place() Party {
+	if v.For != (Party{}) {
+		return v.For
+	}
+	return v.By
+}
+
+func (v Vote) method() Method {
+	if v.Evidence == nil {
+		return BySession
+	}
+	return v.Evidence.Method
 }

@@ -49,6 +49,23 @@ type (
 		Name      source.Text   `yaml:"name"`
 		Quorum    source.Text   `yaml:"quorum"`
 		Approvers []source.Node `yaml:"approvers"`
+		Proof     source.Text   `yaml:"proof"`
+		KeyAge    source.Text   `yaml:"keyAge"`
+		MemberAge source.Text   `yaml:"memberAge"`
+		Repeat    source.Text   `yaml:"repeat"`
+		Hours     source.Node   `yaml:"hours"`
+		Remind    source.Text   `yaml:"remind"`
+		Escalate  source.Node   `yaml:"escalate"`
+	}
+	hoursForm struct {
+		Zone source.Text   `yaml:"zone"`
+		Days []source.Text `yaml:"days"`
+		From source.Text   `yaml:"from"`
+		To   source.Text   `yaml:"to"`
+	}
+	escalateForm struct {
+		After     source.Text   `yaml:"after"`
+		Approvers []source.Node `yaml:"approvers"`
 	}
 	approverForm struct {
 		ManagerOf source.Text `yaml:"manager-of"`

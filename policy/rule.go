@@ -7,6 +7,7 @@ import (
 
 	"github.com/writhq/writ"
 	"github.com/writhq/writ/policy/internal/condition"
+	"github.com/writhq/writ/policy/internal/people"
 	"github.com/writhq/writ/policy/internal/source"
 )
 
@@ -26,7 +27,7 @@ type rule struct {
 	// Of a route.
 	decideIn, startWithin writ.Duration
 	ends                  []string
-	stages                []stage
+	stages                []people.Stage
 }
 
 func (s reader) guardrail(n source.Node) *rule {
@@ -77,7 +78,7 @@ func (s reader) route(n source.Node) *rule {
 	}
 	r.good = r.String() + " decides, and asks "
 	for i, st := range r.stages {
-		r.good += [...]string{"", ", then "}[min(i, 1)] + st.name
+		r.good += [...]string{"", ", then "}[min(i, 1)] + st.Name
 	}
 	if len(r.stages) == 0 {
 		r.good += "nobody"

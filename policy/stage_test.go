@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/writhq/writ"
+	"github.com/writhq/writ/policy/internal/people"
 )
 
 // staged makes a policy of one route with these stages.
@@ -16,8 +17,8 @@ func staged(stages ...string) string {
 	return "routes:\n  - name: r\n    when: 'true'\n    stages:\n      - " + strings.Join(stages, "\n      - ") + "\n"
 }
 
-// people tells the stages of a verdict: "manager 1: human/max (manager of human/ann)".
-func people(v writ.Verdict) string {
+// asked tells the stages of a verdict: "manager 1: human/max (manager of human/ann)".
+func asked(v writ.Verdict) string {
 	var out []string
 	for _, s := range v.Stages {
 		text := fmt.Sprintf("%s %d:", s.Name, s.Quorum)
@@ -94,7 +95,7 @@ func TestWhoIsAsked(t *testing.T) {
 				tt.change(&a)
 			}
 			v := mustCompile(t, tt.policy).Verdict(a.query(t, organisation(tt.more...)))
-			if got := people(v); got != tt.want {
+			if got := asked(v); got != tt.want {
 				t.Errorf("asked are\n%s, want\n%s", got, tt.want)
 			}
 			if v.Allowed != (tt.deny == "") || !v.Allowed && !strings.Contains(v.Why(), tt.deny) {
@@ -110,7 +111,7 @@ func TestWhoIsAsked(t *testing.T) {
 func TestTooManyPeopleAreRefused(t *testing.T) {
 	var docs []writ.Document
 	var members []writ.Ref
-	for i := range maxPeople + 1 {
+	for i := range people.Max + 1 {
 		p := identity(fmt.Sprintf("human/p%d", i))
 		docs, members = append(docs, p), append(members, p.Ref())
 	}
@@ -132,7 +133,7 @@ func TestPeopleWhoLeaveTakeNoApprovalBack(t *testing.T) {
 	alone := organisation(identity("human/max", func(i *writ.Identity) { i.State = "disabled" }))
 	v := p.Verdict(asking(func(a *ask) { a.later = true }).query(t, alone))
 	said := slices.ContainsFunc(v.Reasons, func(r writ.Reason) bool { return !r.Deny && strings.Contains(r.Text, "human/max is disabled") })
-	if !v.Allowed || !said || people(v) != "m 1:" {
+	if !v.Allowed || !said || asked(v) != "m 1:" {
 		t.Errorf("got %+v", v)
 	}
 }

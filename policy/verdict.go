@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/writhq/writ"
+	"github.com/writhq/writ/policy/internal/people"
 )
 
 // A Query is a request and what is known about it.
@@ -160,23 +161,26 @@ func (t *trial) weigh(r *rule) {
 // seat finds the people of each stage. That there are too few matters while
 // the request is being asked for.
 func (t *trial) seat(r *rule) {
-	var casts []cast
+	var casts []people.Cast
 	var problems []string
 	total := 0
 	for _, s := range r.stages {
-		c := t.cast(s)
+		c := s.Cast(&t.Facts)
 		casts = append(casts, c)
 		t.verdict.Stages = append(t.verdict.Stages, c.Stage)
 		total += len(c.Approvers)
-		if why := c.short(); why != "" {
+		if c.Escalate != nil {
+			total += len(c.Escalate.To)
+		}
+		if why := c.Short(); why != "" {
 			problems = append(problems, why)
 		}
 	}
 	if len(problems) == 0 {
-		problems = crowded(casts)
+		problems = people.Crowded(casts)
 	}
-	if total > maxPeople {
-		problems = append(problems, fmt.Sprintf("%d people could approve this, and at most %d may: name smaller groups", total, maxPeople))
+	if total > people.Max {
+		problems = append(problems, fmt.Sprintf("%d people could approve this, and at most %d may: name smaller groups", total, people.Max))
 	}
 	for _, why := range problems {
 		t.verdict.Reasons = append(t.verdict.Reasons, writ.Reason{Rule: r.name, Deny: t.asked(), Text: why})

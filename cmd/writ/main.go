@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"slices"
 	"syscall"
+	_ "time/tzdata" // approvals may have hours in any zone, also where the machine knows none
 
 	"github.com/writhq/writ/internal/cli"
 )

@@ -75,7 +75,7 @@ func (d *Door) decide(who Caller, id writ.ID, c writ.Command) func(writ.Request,
 // revoking must work when policy does not.
 func needsPolicy(c writ.Command) bool {
 	switch c.(type) {
-	case writ.Approve, writ.Deny:
+	case writ.Approve, writ.Deny, writ.Narrow, writ.Require:
 		return true
 	}
 	return false
@@ -91,8 +91,8 @@ func sees(r writ.Request, f writ.Facts) bool {
 	if who.UID == r.Terms.Requester.UID || who.UID == r.Terms.Subject.UID || d.Answers(who.Name, r.Terms.Subject.Name) {
 		return true
 	}
-	for _, s := range r.Verdict.Stages {
-		if s.Has(who.UID) {
+	for _, s := range r.Asked().Stages {
+		if s.Has(s.Place(f).UID) {
 			return true
 		}
 	}

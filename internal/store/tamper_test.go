@@ -188,7 +188,7 @@ func forge(t *testing.T, dsn string, votes []writ.Ref) {
 	want := count(t, db, "SELECT pos FROM events WHERE stream = $1 AND seq = $2", string(r.ID), r.Seq)
 	var b Broken
 	err := db.Verify(t.Context(), Keys{LogKey: db.Log.VerifierKey()}, nil)
-	if !errors.As(err, &b) || b.Pos != want || !strings.Contains(b.What, "was authorized") {
+	if !errors.As(err, &b) || b.Pos != want || !strings.Contains(b.What, "was authorized, but") {
 		t.Errorf("%v; want event %d", err, want)
 	}
 }

@@ -49,7 +49,7 @@ func (s *Screen) Terms(terms json.RawMessage, digest writ.Digest) error {
 func (s *Screen) verdict(r writ.Request) {
 	s.Say("\n%v", s.Bold("Policy"))
 	s.Verdict(r.Verdict)
-	for i, stage := range r.Verdict.Stages {
+	for i, stage := range r.Asked().Stages {
 		s.Say("  %d. %s: %s", i+1, stage.Name, people(stage))
 		for _, v := range r.Votes {
 			if v.Stage == stage.Name {

@@ -100,7 +100,7 @@ func because(r writ.Request) string {
 
 // Waiting says for whom a pending request waits.
 func Waiting(r writ.Request) string {
-	stage, ok := r.Open(r.Verdict)
+	stage, ok := r.Open(r.Asked())
 	if !ok {
 		return "waits for policy"
 	}

@@ -161,13 +161,14 @@ func (w *Worker) do(ctx context.Context, job store.Job) {
 	}
 }
 
+// decisions are the tasks that need no target.
+var decisions = map[writ.Task]writ.Command{
+	writ.DoRemind: writ.Remind{}, writ.DoEscalate: writ.Escalate{}, writ.DoLapse: writ.Lapse{}, writ.DoExpire: writ.Expire{},
+}
+
 func (w *Worker) carry(ctx context.Context, job store.Job) error {
-	switch job.Task {
-	case writ.DoLapse:
-		_, err := w.decide(ctx, job.ID, writ.Lapse{})
-		return err
-	case writ.DoExpire:
-		_, err := w.decide(ctx, job.ID, writ.Expire{})
+	if c, ok := decisions[job.Task]; ok {
+		_, err := w.decide(ctx, job.ID, c)
 		return err
 	}
 	r, err := w.Store.Get(ctx, job.ID)

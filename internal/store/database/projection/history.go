@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"fmt"
 	"runtime"
-	"slices"
 	"sync"
 
 	"github.com/writhq/writ"
@@ -148,26 +147,12 @@ func (h *history) replay(i int, e entry, check Check) error {
 		return err
 	}
 	if event.Body.Kind() == "authorized" {
-		err = approved(h.request)
+		if err = h.request.Vouched(); err != nil {
+			err = fmt.Errorf("it was authorized, but: %w", err)
+		}
 	}
 	if err == nil && check != nil {
 		err = check(e.pos, event, h.request)
 	}
 	return err
-}
-
-// approved refuses a request that was authorized without its approvals.
-func approved(r writ.Request) error {
-	if s, short := r.Open(r.Verdict); short {
-		return fmt.Errorf("%s was authorized, but lacks approvals in stage %s", r.ID, s.Name)
-	}
-	voted := map[writ.UID]bool{}
-	for _, v := range r.Votes {
-		in := slices.ContainsFunc(r.Verdict.Stages, func(s writ.Stage) bool { return s.Name == v.Stage && s.Has(v.By.UID) })
-		if !in || voted[v.By.UID] {
-			return fmt.Errorf("%s was authorized with a vote of %s in stage %s, who may not give it there, or gave it twice", r.ID, v.By.Name, v.Stage)
-		}
-		voted[v.By.UID] = true
-	}
-	return nil
 }

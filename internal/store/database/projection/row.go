@@ -107,7 +107,7 @@ func linksOf(r writ.Request) []link {
 	}
 	add(string(r.Terms.Requester.UID))
 	add(string(r.Terms.Subject.UID))
-	for _, s := range r.Verdict.Stages {
+	for _, s := range r.Asked().Stages {
 		for _, a := range s.Approvers {
 			add(string(a.UID))
 		}
