@@ -55,7 +55,7 @@ type house struct {
 // mayNot says why a package may not import another, if it may not.
 func (p house) mayNot(to string) string {
 	ours := to == "." || !strings.Contains(to, ".")
-	inside := slices.ContainsFunc([]string{"policy", "ledger", "connector", "evidence"}, func(in string) bool { return under(p.name, in) })
+	inside := slices.ContainsFunc([]string{"policy", "ledger", "connector", "evidence", "assent"}, func(in string) bool { return under(p.name, in) })
 	_, listed := meant[[2]string{p.name, to}]
 	switch {
 	case p.name == ".":
@@ -70,7 +70,7 @@ func (p house) mayNot(to string) string {
 		return "real systems are started by tests and by the demo"
 	case inside && under(to, "internal"):
 		return "what is inside is for others to use, too"
-	case under(p.name, "internal/store") && !slices.Contains([]string{".", "policy", "ledger", "connector", "evidence"}, to):
+	case under(p.name, "internal/store") && !slices.Contains([]string{".", "policy", "ledger", "connector", "evidence", "assent"}, to):
 		return "the store knows only the inside"
 	case under(p.name, "internal") && under(to, "internal") && !listed:
 		return "internal packages do not know each other; declare the methods that are needed, or say in the table why it is meant"

@@ -1,6 +1,10 @@
 package writ
 
-import "time"
+import (
+	"bytes"
+	"crypto/sha256"
+	"time"
+)
 
 // A Key is what a person signs decisions with. The person enrols it, nobody
 // else can; it never changes, and it counts from when it was enrolled.
@@ -21,10 +25,25 @@ type Key struct {
 // Party returns whose key it is.
 func (k Key) Party() Party { return Party{k.Identity, k.IdentityUID} }
 
+// Enrolment is what the nonce of an enrolment is for, in place of a decision.
+const Enrolment Decision = "enrol"
+
+// EnrolChallenge returns what a person signs with a key to show that they have
+// it and want it as theirs: SHA-256("writ/enrol/v1" || 0x00 || nonce || UID). It
+// names the person, so a signature that somebody else was talked into gives
+// nobody else's key.
+func EnrolChallenge(nonce []byte, who Party) ([32]byte, error) {
+	if len(nonce) < 16 || who.UID == "" {
+		return [32]byte{}, Errorf(Invalid, "an enrolment has a nonce of at least 16 bytes and a person")
+	}
+	return sha256.Sum256(bytes.Join([][]byte{[]byte("writ/enrol/v1\x00"), nonce, []byte(who.UID)}, nil)), nil
+}
+
 // Enrol adds a key of the person who acts. That they have it was shown before.
 type Enrol struct {
-	Key Key
-	UID UID // a fresh one
+	Key   Key
+	UID   UID    // a fresh one
+	Nonce []byte // of the challenge that the key signed
 }
 
 // DecideEnrol answers with the event that makes the key one of the actor's.
@@ -34,6 +53,9 @@ func DecideEnrol(c Enrol, f Facts) ([]Event, error) {
 	if !ok || !who.Active() || !who.Human() {
 		return nil, Errorf(Forbidden, "%s cannot enrol a key: only a person can, for themselves", f.Actor.Name)
 	}
+	if err := c.fresh(f); err != nil {
+		return nil, err
+	}
 	if old, taken := f.Directory.Keys[k.Name]; taken && old.Party() == f.Actor {
 		return nil, Errorf(Conflict, "key %s is enrolled already, since %s", k.Name, old.Enrolled.Format(time.RFC3339))
 	} else if taken {
@@ -41,6 +63,15 @@ func DecideEnrol(c Enrol, f Facts) ([]Event, error) {
 	}
 	k.Identity, k.IdentityUID, k.Enrolled = f.Actor.Name, f.Actor.UID, seconds(f.Now)
 	return f.Directory.add(k, c.UID, f)
+}
+
+// fresh refuses a challenge that was not given to the actor just now.
+func (c Enrol) fresh(f Facts) error {
+	n := f.Nonce
+	if n == nil || !bytes.Equal(n.Value, c.Nonce) || n.Person != f.Actor.UID || n.Decision != Enrolment || !f.Now.Before(n.Until) {
+		return Errorf(Conflict, "key %s signed a challenge that was not given to you for it, was used, or is older than %s; ask for a new one", c.Key.Name, NonceFor)
+	}
+	return nil
 }
 
 // DecideDisenrol answers with the event that takes a key away: its person may,
