@@ -27,7 +27,9 @@ type batch struct {
 	texts   map[textName]Text
 	repeats map[repeat]use // known keys, of earlier batches and of this one
 	used    []repeat       // keys that are new in this batch
-	wrote   bool           // by statements outside the ledger
+	nonces  map[string]writ.Nonce
+	spent   [][]byte // nonces that decisions of this batch used up
+	wrote   bool     // by statements outside the ledger
 }
 
 type (
@@ -52,6 +54,7 @@ type (
 func (b *batch) run(works []*work) ([]error, error) {
 	b.docs, b.changed = map[string]int64{}, map[writ.ID]writ.Request{}
 	b.texts, b.repeats = map[textName]Text{}, map[repeat]use{}
+	b.nonces = map[string]writ.Nonce{}
 	if err := b.prefetch(works); err != nil {
 		return nil, err
 	}
@@ -97,6 +100,9 @@ func (b *batch) decide(w *work) (refused, err error) {
 	f, err := b.facts(r, c.Subject)
 	if err != nil {
 		return nil, err
+	}
+	if n, ok := b.nonces[string(c.Nonce)]; ok {
+		f.Nonce = &n
 	}
 	w.request = r
 	s := stage{request: r, docs: b.memory.docs}
@@ -220,6 +226,7 @@ func (b *batch) keep(c Change, before writ.Request, s stage) error {
 	if len(s.events) == 0 {
 		return nil
 	}
+	b.spend(c.Nonce)
 	for i, e := range s.events {
 		if e.OfDocument() {
 			b.docs[e.Stream] = b.pos() + int64(i)

@@ -65,6 +65,7 @@ func (b *batch) sweep() {
 	}
 	b.swept, b.wrote = b.now, true
 	b.conn.Exec("DELETE FROM deliveries WHERE until <= $1", b.now.UnixMicro())
+	b.conn.Exec("DELETE FROM nonces WHERE until <= $1", b.now.UnixMicro())
 	b.conn.Exec("DELETE FROM repeats WHERE at < $1", b.now.Add(-repeatable).UnixMicro())
 }
 

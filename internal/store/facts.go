@@ -11,17 +11,23 @@ import (
 // prefetch reads with a few statements what the decisions on works will need.
 // Whatever it leaves out is read when it is needed.
 func (b *batch) prefetch(works []*work) error {
-	var ids, uids, keys []any
+	var ids, uids, keys, nonces []any
 	for _, w := range works {
 		c := w.change
 		if c.Key != nil {
 			keys = append(keys, c.Key.Key)
+		}
+		if c.Nonce != nil {
+			nonces = append(nonces, c.Nonce)
 		}
 		if _, ok := b.memory.requests.Get(c.ID); !ok && c.ID != "" {
 			ids = append(ids, string(c.ID))
 		}
 	}
 	if err := b.readRepeats(keys); err != nil {
+		return err
+	}
+	if err := b.readNonces(nonces); err != nil {
 		return err
 	}
 	if err := b.readRequests(ids); err != nil {

@@ -25,6 +25,9 @@ func (b *batch) write() error {
 		rows = append(rows, string(k.caller), k.key, string(u.fingerprint), string(u.request), b.now.UnixMicro())
 	}
 	b.conn.Insert(repeats, rows)
+	for _, nonce := range b.spent {
+		b.conn.Exec("DELETE FROM nonces WHERE nonce = $1", nonce)
+	}
 	rows = nil
 	for i, e := range b.events {
 		rows = append(rows, b.head.size+int64(i), e.Stream, e.Seq, string(b.records[i]))

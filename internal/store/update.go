@@ -22,6 +22,7 @@ type Change struct {
 	Decide func(writ.Request, writ.Facts) ([]writ.Event, error)
 
 	Texts []Text // kept if events result
+	Nonce []byte // of a challenge: Facts.Nonce says what it was for, and it is used up if events result
 	Key   *Key   // makes the change repeatable
 }
 

@@ -94,6 +94,16 @@ CREATE TABLE deliveries (                 -- sealed credentials that wait to be 
 );
 CREATE INDEX deliveries_until ON deliveries (until);
 
+CREATE TABLE nonces (                     -- challenges that were given out and not used yet
+	nonce    BYTEA  PRIMARY KEY,
+	person   TEXT   NOT NULL,             -- uid
+	request  TEXT   NOT NULL,
+	digest   TEXT   NOT NULL,
+	decision TEXT   NOT NULL,
+	until    BIGINT NOT NULL
+);
+CREATE INDEX nonces_until ON nonces (until);
+
 CREATE TABLE repeats (                    -- idempotency keys
 	caller      TEXT   NOT NULL,
 	key         TEXT   NOT NULL,
