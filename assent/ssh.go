@@ -145,16 +145,11 @@ func parseSSH(proof json.RawMessage) (b blob, err error) {
 	if len(proof) > maxProof {
 		return no("it is too long")
 	}
-	var p sshProof
-	d := json.NewDecoder(bytes.NewReader(proof))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&p); err != nil {
+	armored, ok := member(proof)
+	if !ok {
 		return no("it is not the JSON that is expected")
 	}
-	if _, err := d.Token(); err != io.EOF {
-		return no("something follows it")
-	}
-	body, begins := strings.CutPrefix(p.Signature, armorBegin)
+	body, begins := strings.CutPrefix(armored, armorBegin)
 	body, ends := strings.CutSuffix(strings.TrimSuffix(body, "\n"), armorEnd)
 	raw, err := base64.StdEncoding.Strict().DecodeString(body)
 	if !begins || !ends || err != nil {
@@ -164,6 +159,24 @@ func parseSSH(proof json.RawMessage) (b blob, err error) {
 		return no("its content is damaged or of another version")
 	}
 	return b, nil
+}
+
+// member returns the one member of a proof. Token by token, because the same
+// proof must mean the same to every reader: a member that is there twice, or is
+// written with a capital, is not.
+func member(proof json.RawMessage) (signature string, ok bool) {
+	d := json.NewDecoder(bytes.NewReader(proof))
+	var tokens []json.Token
+	for range 4 {
+		t, err := d.Token()
+		if err != nil {
+			return "", false
+		}
+		tokens = append(tokens, t)
+	}
+	signature, text := tokens[2].(string)
+	_, err := d.Token()
+	return signature, text && tokens[0] == json.Delim('{') && tokens[1] == "signature" && tokens[3] == json.Delim('}') && err == io.EOF
 }
 
 // signed returns the bytes that the key signed.
