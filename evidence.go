@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -87,13 +88,34 @@ type Nonce struct {
 // NonceFor is how long a person has to sign.
 const NonceFor = 5 * time.Minute
 
+// PrepareApproval returns what to give out to a person who is about to sign a
+// yes, and the open stage. It refuses whoever could not say it with whatever
+// evidence. The value is 16 random bytes.
+func PrepareApproval(r Request, value []byte, f Facts) (Nonce, Stage, error) {
+	events, err := Decide(r, r.ID, Approve{Digest: r.Digest}, f)
+	if _, only := errors.AsType[unproven](err); err != nil && !only {
+		return Nonce{}, Stage{}, err
+	}
+	if err == nil && len(events) == 0 {
+		return Nonce{}, Stage{}, Errorf(Conflict, "you approved %s already; there is nothing more to sign", r.ID)
+	}
+	stage, _ := r.Open(r.Verdict.Tighten(f.Verdict))
+	return Nonce{value, f.Actor.UID, r.ID, r.Digest, Yes, f.Now.Add(NonceFor)}, stage, nil
+}
+
+// An unproven yes would count with stronger evidence: nothing else is wrong
+// with it, because evidence is looked at last.
+type unproven struct{ error }
+
+func (u unproven) Unwrap() error { return u.error }
+
 // accept refuses evidence that is weaker than the stage asks for, that the
 // actor's own key did not make, or that was not asked for just now. That the
 // signature itself holds was found before: it cannot change, the facts can.
 func (s Stage) accept(e Evidence, r Request, f Facts) error {
 	method := orElse(e.Method, BySession)
 	if !method.Valid() || !method.Meets(s.Proof) {
-		return Errorf(Forbidden, "stage %s of %s wants an approval by %s, and this is one by %s; %s", s.Name, r.ID, s.Proof, method, s.Proof.hint())
+		return unproven{Errorf(Forbidden, "stage %s of %s wants an approval by %s, and this is one by %s; %s", s.Name, r.ID, s.Proof, method, s.Proof.hint())}
 	}
 	if method == BySession {
 		return nil
@@ -119,10 +141,20 @@ func (s Stage) acceptKey(e Evidence, r Request, f Facts) error {
 	case key.Method != e.Method:
 		return Errorf(Forbidden, "key %s signs by %s, not by %s", e.Key, key.Method, e.Method)
 	}
-	if counts := key.Enrolled.Add(s.KeyAge.Std()); f.Now.Before(counts) {
+	if counts := s.counts(key); f.Now.Before(counts) {
 		return Errorf(Forbidden, "key %s is new: in stage %s of %s it counts from %s on; use an older key", e.Key, s.Name, r.ID, counts.Format(time.RFC3339))
 	}
 	return nil
+}
+
+// counts returns from when on a key is old enough for the stage.
+func (s Stage) counts(k Key) time.Time { return k.Enrolled.Add(s.KeyAge.Std()) }
+
+// Keys returns the keys of a person that count in the stage now, ordered by name.
+func (s Stage) Keys(d *Directory, who Party, now time.Time) []Key {
+	return slices.DeleteFunc(d.KeysOf(who), func(k Key) bool {
+		return !k.Method.Meets(s.Proof) || now.Before(s.counts(k))
+	})
 }
 
 // signed returns the evidence if it shows anything.

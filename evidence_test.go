@@ -47,7 +47,9 @@ func TestEvidenceMustBeTheActorsOwnAndFresh(t *testing.T) {
 	r := w.request("req-a").Request
 	enrol := func(by Ref, name string, m Method) Key {
 		k := Key{Header: Header{Kind: "key", Name: name}, Method: m, Public: "x", Credential: "c", RP: "writ.example", Origin: "https://writ.example"}
-		events, err := DecideEnrol(Enrol{k, UID("uid-" + name)}, w.facts(by, ""))
+		c, f := enrolling(w, by, name)
+		c.Key = k
+		events, err := DecideEnrol(c, f)
 		if err := w.learn(events, err); err != nil {
 			t.Fatal(err)
 		}

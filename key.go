@@ -39,6 +39,27 @@ func EnrolChallenge(nonce []byte, who Party) ([32]byte, error) {
 	return sha256.Sum256(bytes.Join([][]byte{[]byte("writ/enrol/v1\x00"), nonce, []byte(who.UID)}, nil)), nil
 }
 
+// PrepareEnrol returns what to give out to a person who is about to enrol a key.
+func PrepareEnrol(value []byte, f Facts) (Nonce, error) {
+	if err := f.enrols(); err != nil {
+		return Nonce{}, err
+	}
+	return Nonce{Value: value, Person: f.Actor.UID, Decision: Enrolment, Until: f.Now.Add(NonceFor)}, nil
+}
+
+// MaxKeys is how many keys a person can have.
+const MaxKeys = 16
+
+func (f Facts) enrols() error {
+	if who, ok := f.Directory.Who(f.Actor); !ok || !who.Active() || !who.Human() {
+		return Errorf(Forbidden, "%s cannot enrol a key: only a person can, for themselves", f.Actor.Name)
+	}
+	if len(f.Directory.KeysOf(f.Actor)) >= MaxKeys {
+		return Errorf(Conflict, "%s has %d keys, and can have no more; remove one with 'writ key remove'", f.Actor.Name, MaxKeys)
+	}
+	return nil
+}
+
 // Enrol adds a key of the person who acts. That they have it was shown before.
 type Enrol struct {
 	Key   Key
@@ -49,9 +70,8 @@ type Enrol struct {
 // DecideEnrol answers with the event that makes the key one of the actor's.
 func DecideEnrol(c Enrol, f Facts) ([]Event, error) {
 	k := c.Key
-	who, ok := f.Directory.Who(f.Actor)
-	if !ok || !who.Active() || !who.Human() {
-		return nil, Errorf(Forbidden, "%s cannot enrol a key: only a person can, for themselves", f.Actor.Name)
+	if err := f.enrols(); err != nil {
+		return nil, err
 	}
 	if err := c.fresh(f); err != nil {
 		return nil, err

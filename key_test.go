@@ -11,7 +11,9 @@ func TestKeysAreTheirPersonsOwn(t *testing.T) {
 		return Key{Header: Header{Kind: "key", Name: name}, Method: BySSH, Public: "ssh-ed25519 AAAA", Identity: cyd, Enrolled: monday.Add(-1000 * time.Hour)}
 	}
 	enrol := func(by Ref, k Key) error {
-		events, err := DecideEnrol(Enrol{k, UID("uid-" + k.Name)}, w.facts(by, ""))
+		c, f := enrolling(w, by, k.Name)
+		c.Key = k
+		events, err := DecideEnrol(c, f)
 		return w.learn(events, err)
 	}
 	if err := enrol(ann, key("k1")); err != nil {
