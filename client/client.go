@@ -32,6 +32,8 @@ type (
 	Claimed    = door.Delivery
 	Put        = door.Put
 	Change     = door.Change
+	Challenge  = door.Challenge
+	Enrolment  = door.Enrolment
 	Credential = seal.Credential
 )
 

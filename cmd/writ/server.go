@@ -132,8 +132,11 @@ func (s *server) openWorker(context.Context) error {
 
 func (s *server) openDoor(context.Context) error {
 	s.door = door.New(door.Config{
-		Store: s.store, Judge: policy.NewJudge(), Drivers: s.drivers, Claims: s.keys.Claims, Target: s.targets.Check,
+		Store: s.store, Judge: policy.NewJudge(), Drivers: s.drivers, Claims: s.keys.Claims, Target: s.targets.Check, Logger: s.log,
 	})
+	s.metrics.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "writ_signatures_refused_total", Help: "Signatures of approvals and enrolments that do not hold.",
+	}, func() float64 { return float64(s.door.RefusedSignatures()) }))
 	return nil
 }
 

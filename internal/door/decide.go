@@ -9,9 +9,10 @@ import (
 	"github.com/writhq/writ/internal/store"
 )
 
-// Approve is the caller's yes to the terms with this digest.
+// Approve is the caller's yes to the terms with this digest, with nothing but
+// their session to show for it.
 func (d *Door) Approve(ctx context.Context, who Caller, id writ.ID, digest writ.Digest) (writ.Request, error) {
-	return d.do(ctx, who, id, writ.Approve{Digest: digest}, nil)
+	return d.ApproveWith(ctx, who, id, digest, writ.Evidence{})
 }
 
 // Deny is the caller's no, with a note for the requester.

@@ -7,7 +7,9 @@ package door
 import (
 	"context"
 	"crypto/rand"
+	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"filippo.io/age"
@@ -26,13 +28,22 @@ type Config struct {
 	Drivers map[string]connector.Driver
 	Claims  *age.X25519Identity                      // opens credentials that are claimed
 	Target  func(context.Context, writ.Target) error // refuses a target whose configuration cannot be opened
+	Logger  *slog.Logger                             // is told of signatures that are refused; slog.Default() if nil
 }
 
 // A Door answers callers. Its methods are safe for concurrent use.
-type Door struct{ Config }
+type Door struct {
+	Config
+	refused atomic.Int64 // signatures
+}
 
 // New returns a door.
-func New(c Config) *Door { return &Door{c} }
+func New(c Config) *Door {
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return &Door{Config: c}
+}
 
 // A Caller is who acts. A Key makes a call repeatable: the same caller with the
 // same key and the same content gets the same answer, not a second effect.

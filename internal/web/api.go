@@ -29,6 +29,26 @@ type (
 		Repeatable
 		Body door.Ask
 	}
+	approveInput struct {
+		Decision
+		Body *struct {
+			Evidence writ.Evidence `json:"evidence,omitzero" doc:"that it is the caller's own yes, where the stage wants more than a session"`
+		}
+	}
+	challengeInput struct {
+		One
+		Body struct {
+			Decision writ.Decision `json:"decision,omitempty" enum:"approve" default:"approve"`
+		}
+	}
+	enrolInput struct {
+		Repeatable
+		Body door.Enrolment
+	}
+	keyInput struct {
+		Repeatable
+		Name string `path:"name" example:"ssh-0123456789abcdef"`
+	}
 	denyInput struct {
 		Decision
 		Body struct {
@@ -83,6 +103,10 @@ type (
 	Documents struct {
 		Documents []writ.Document `json:"documents"`
 	}
+	// Keys are the caller's.
+	Keys struct {
+		Keys []writ.Key `json:"keys"`
+	}
 	// Changes say what became of each document.
 	Changes struct {
 		Changes []door.Change `json:"changes"`
@@ -93,6 +117,7 @@ type (
 func (s *server) routes(api huma.API) {
 	s.asking(api)
 	s.deciding(api)
+	s.signing(api)
 	s.describing(api)
 }
 
@@ -142,12 +167,15 @@ func (s *server) deciding(api huma.API) {
 			return door.Page{Requests: rs}, err
 		})
 	route(s, api, op("approve", "POST", "/v1/requests/{id}/approve", "Say yes to exact terms"),
-		func(ctx context.Context, who door.Caller, in Decision) (writ.Request, error) {
+		func(ctx context.Context, who door.Caller, in approveInput) (writ.Request, error) {
 			digest, err := seen(in.IfMatch)
 			if err != nil {
 				return writ.Request{}, err
 			}
-			return d.Approve(ctx, who, in.ID, digest)
+			if in.Body == nil {
+				return d.Approve(ctx, who, in.ID, digest)
+			}
+			return d.ApproveWith(ctx, who, in.ID, digest, in.Body.Evidence)
 		})
 	route(s, api, op("deny", "POST", "/v1/requests/{id}/deny", "Say no; it is final"),
 		func(ctx context.Context, who door.Caller, in denyInput) (writ.Request, error) {
@@ -170,6 +198,30 @@ func (s *server) deciding(api huma.API) {
 		func(ctx context.Context, who door.Caller, in meetInput) (door.Page, error) {
 			rs, err := d.Meet(ctx, who, in.Body.Condition)
 			return door.Page{Requests: rs}, err
+		})
+}
+
+// signing is about keys, and what is signed with them.
+func (s *server) signing(api huma.API) {
+	d := s.Door
+	route(s, api, op("challenge", "POST", "/v1/requests/{id}/challenge", "What the caller signs to say yes"),
+		func(ctx context.Context, who door.Caller, in challengeInput) (door.Challenge, error) {
+			return d.Challenge(ctx, who, in.ID, in.Body.Decision)
+		})
+	route(s, api, op("keys", "GET", "/v1/keys", "The caller's keys"),
+		func(_ context.Context, who door.Caller, _ none) (Keys, error) { return Keys{d.Keys(who)}, nil })
+	route(s, api, op("enrol-challenge", "POST", "/v1/keys/challenge", "What the caller signs to enrol a key"),
+		func(ctx context.Context, who door.Caller, _ none) (door.Challenge, error) {
+			return d.EnrolChallenge(ctx, who)
+		})
+	route(s, api, created(op("enrol", "POST", "/v1/keys", "Enrol a key of the caller")),
+		func(ctx context.Context, who door.Caller, in enrolInput) (writ.Key, error) {
+			return d.Enrol(ctx, who, in.Body)
+		})
+	route(s, api, op("disenrol", "DELETE", "/v1/keys/{name}", "Take a key away; answers with the caller's keys that are left"),
+		func(ctx context.Context, who door.Caller, in keyInput) (Keys, error) {
+			err := d.Disenrol(ctx, who, in.Name)
+			return Keys{d.Keys(who)}, err
 		})
 }
 
