@@ -16,6 +16,9 @@ func (c *Client) Challenge(ctx context.Context, id writ.ID) (Challenge, error) {
 // ApproveWith says yes to the terms with this digest, with evidence that it is
 // the caller's own yes.
 func (c *Client) ApproveWith(ctx context.Context, id writ.ID, digest writ.Digest, e writ.Evidence) (writ.Request, error) {
+	if e.Method == "" {
+		return c.Approve(ctx, id, digest)
+	}
 	in := map[string]writ.Evidence{"evidence": e}
 	return do[writ.Request](ctx, c, call{"POST", path(id, "approve"), in, ifMatch(digest)})
 }

@@ -48,7 +48,7 @@ func approve(t *testing.T, s *stranger) (string, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = session{common}.approve(t.Context(), c, "req-1", "", true)
+	err = session{common}.approve(t.Context(), c, "req-1", assenting{yes: true})
 	return out.String(), err
 }
 
