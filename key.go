@@ -77,7 +77,7 @@ func DecideEnrol(c Enrol, f Facts) ([]Event, error) {
 		return nil, err
 	}
 	if old, taken := f.Directory.Keys[k.Name]; taken && old.Party() == f.Actor {
-		return nil, Errorf(Conflict, "key %s is enrolled already, since %s", k.Name, old.Enrolled.Format(time.RFC3339))
+		return nil, Errorf(Conflict, "key %s is enrolled already, since %s; see 'writ key list'", k.Name, old.Enrolled.Format(time.RFC3339))
 	} else if taken {
 		return nil, Errorf(Conflict, "key %s is somebody else's; one key speaks for one person: make another", k.Name)
 	}

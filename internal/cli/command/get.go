@@ -15,7 +15,7 @@ import (
 	"github.com/writhq/writ/internal/cli"
 )
 
-var kinds = []string{"entitlement", "group", "identity", "policy", "target"}
+var kinds = []string{"entitlement", "group", "identity", "key", "policy", "target"}
 
 func (s session) getCmd() *cobra.Command {
 	return &cobra.Command{
