@@ -99,7 +99,7 @@ func PrepareApproval(r Request, value []byte, f Facts) (Nonce, Stage, error) {
 	if err == nil && len(events) == 0 {
 		return Nonce{}, Stage{}, Errorf(Conflict, "you approved %s already; there is nothing more to sign", r.ID)
 	}
-	stage, _ := r.Open(r.Verdict.Tighten(f.Verdict))
+	stage, _ := r.Open(r.stricter(f.Verdict))
 	return Nonce{value, f.Actor.UID, r.ID, r.Digest, Yes, f.Now.Add(NonceFor)}, stage, nil
 }
 

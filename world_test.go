@@ -100,7 +100,9 @@ var worldDocuments = sync.OnceValue(func() *Directory {
 })
 
 func newWorld() *world {
-	return &world{now: monday, dir: worldDocuments(), rules: managerThenSecurity, requests: map[ID]*past{}, made: 100}
+	r := managerThenSecurity
+	r.Stages = slices.Clone(r.Stages) // a test may change its own
+	return &world{now: monday, dir: worldDocuments(), rules: r, requests: map[ID]*past{}, made: 100}
 }
 
 // party returns who a name is now; nobody has the UID of a name that is not there.
