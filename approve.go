@@ -96,7 +96,7 @@ func (s Stage) Place(f Facts) Party {
 	if s.Has(f.Actor.UID) {
 		return f.Actor
 	}
-	for _, del := range f.Directory.delegatedTo(f.Actor, f.Now) {
+	for _, del := range f.Directory.DelegatedTo(f.Actor, f.Now) {
 		from := Party{del.From, del.Who[0]}
 		if who, ok := f.Directory.Who(from); ok && who.Active() && s.Has(from.UID) {
 			return from

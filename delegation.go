@@ -86,8 +86,8 @@ func (d Delegation) check(dir *Directory) error {
 // short is an identity's name without its kind.
 func (i Identity) short() string { return i.Name[len(i.Ref().Kind())+1:] }
 
-// delegatedTo returns the delegations to a person that stand now.
-func (d *Directory) delegatedTo(who Party, now time.Time) (out []Delegation) {
+// DelegatedTo returns the delegations to a person that stand now.
+func (d *Directory) DelegatedTo(who Party, now time.Time) (out []Delegation) {
 	for _, del := range sorted(d.Delegations) {
 		if del.To == who.Name && del.Who[1] == who.UID && del.Stands(now) {
 			out = append(out, del)

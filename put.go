@@ -39,11 +39,11 @@ func DecidePut(c Put, f Facts) ([]Event, *Directory, error) {
 	if len(c.UIDs) < len(c.Documents) {
 		return nil, nil, Errorf(Invalid, "%d documents and %d fresh UIDs; each document needs one", len(c.Documents), len(c.UIDs))
 	}
-	if err := c.impersonal(); err != nil {
-		return nil, nil, err
-	}
 	next, out := f.Directory.clone(), []Event(nil)
 	add := func(h Header, b Body) error {
+		if err := impersonal(h); err != nil {
+			return err
+		}
 		e := Event{Stream: h.Stream(), Seq: next.seqs[h.Stream()] + 1, At: f.Now, Actor: f.Actor, Body: b}
 		out = append(out, e)
 		return next.apply(e)
@@ -106,16 +106,10 @@ func (d *Directory) join(g Group, f Facts) Group {
 	return g
 }
 
-// impersonal refuses documents that only people may make for themselves.
-func (c Put) impersonal() error {
-	heads := slices.Clone(c.Remove)
-	for _, doc := range c.Documents {
-		heads = append(heads, doc.Head())
-	}
-	for _, h := range heads {
-		if how, ok := personal[h.Kind]; ok {
-			return Errorf(Forbidden, "%s %s cannot be changed this way: %s", h.Kind, h.Name, how)
-		}
+// impersonal refuses a document that only its person may change.
+func impersonal(h Header) error {
+	if how, ok := personal[h.Kind]; ok {
+		return Errorf(Forbidden, "%s %s cannot be changed this way: %s", h.Kind, h.Name, how)
 	}
 	return nil
 }

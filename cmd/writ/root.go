@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/writhq/writ/internal/cli"
+	"github.com/writhq/writ/internal/cli/approver"
 	"github.com/writhq/writ/internal/cli/command"
 )
 
@@ -22,6 +23,10 @@ terms, it exists for a bounded time, and it is seen to be gone.`,
 	}
 	root.AddGroup(command.Groups...)
 	root.AddCommand(command.All(s)...)
+	for _, c := range approver.All(s) {
+		c.GroupID = "decide"
+		root.AddCommand(c)
+	}
 	for _, c := range []*cobra.Command{serveCmd(), verifyCmd(), rebuildCmd(), demoCmd()} {
 		c.GroupID = "server"
 		root.AddCommand(c)

@@ -55,21 +55,14 @@ func (a *Asking) Flags(s *Session, cmd *cobra.Command) {
 func (a *Asking) Read(entitlement string, now time.Time) (client.Ask, error) {
 	ask := a.Ask
 	ask.Entitlement, ask.Subject = entitlement, writ.Ref(a.subject)
-	for _, text := range a.scope {
-		name, value, ok := strings.Cut(text, "=")
-		if _, twice := ask.Scope[name]; !ok || name == "" || twice {
-			return ask, writ.Errorf(writ.Invalid, "--scope %q: write it as NAME=VALUE, each name once", text)
-		}
-		if ask.Scope == nil {
-			ask.Scope = map[string]string{}
-		}
-		ask.Scope[name] = value
-	}
 	var err error
-	if ask.StartAt, err = moment("--start-at", a.startAt, now); err != nil {
+	if ask.Scope, err = Scope(a.scope); err != nil {
 		return ask, err
 	}
-	if ask.StartBy, err = moment("--start-by", a.startBy, now); err != nil {
+	if ask.StartAt, err = Moment("--start-at", a.startAt, now); err != nil {
+		return ask, err
+	}
+	if ask.StartBy, err = Moment("--start-by", a.startBy, now); err != nil {
 		return ask, err
 	}
 	if a.publicKey == "" {
@@ -83,8 +76,24 @@ func (a *Asking) Read(entitlement string, now time.Time) (client.Ask, error) {
 	return ask, nil
 }
 
-// moment reads a moment, or a duration from now.
-func moment(flag, text string, now time.Time) (time.Time, error) {
+// Scope reads what --scope says: nothing is nil.
+func Scope(given []string) (map[string]string, error) {
+	var scope map[string]string
+	for _, text := range given {
+		name, value, ok := strings.Cut(text, "=")
+		if _, twice := scope[name]; !ok || name == "" || twice {
+			return nil, writ.Errorf(writ.Invalid, "--scope %q: write it as NAME=VALUE, each name once", text)
+		}
+		if scope == nil {
+			scope = map[string]string{}
+		}
+		scope[name] = value
+	}
+	return scope, nil
+}
+
+// Moment reads a moment, or a duration from now.
+func Moment(flag, text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}

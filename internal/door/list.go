@@ -98,10 +98,3 @@ func narrowed(f writ.Facts, q store.Query) []store.Query {
 	}
 	return out
 }
-
-// Inbox returns the requests that wait for the caller, the most urgent first.
-func (d *Door) Inbox(ctx context.Context, who Caller) ([]writ.Request, error) {
-	rs, err := d.Store.List(ctx, store.Query{Approver: who.UID, Status: []writ.Status{writ.StatusPending}, Limit: 200})
-	slices.SortFunc(rs, func(a, b writ.Request) int { return a.LapseAt.Compare(b.LapseAt) })
-	return rs, err
-}

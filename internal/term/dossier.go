@@ -53,10 +53,22 @@ func (s *Screen) verdict(r writ.Request) {
 		s.Say("  %d. %s: %s", i+1, stage.Name, people(stage))
 		for _, v := range r.Votes {
 			if v.Stage == stage.Name {
-				s.Say("     %v by %s, %s", s.Good("approved"), v.By.Name, s.When(v.At))
+				s.Say("     %v by %s, %s", s.Good("approved"), voter(v), s.When(v.At))
 			}
 		}
 	}
+}
+
+// voter says who cast a vote, in whose place, and how it is shown to be theirs.
+func voter(v writ.Vote) string {
+	text := string(v.By.Name)
+	if v.For.Name != "" {
+		text += " in the place of " + string(v.For.Name)
+	}
+	if v.Evidence != nil {
+		text += " with " + string(v.Evidence.Method)
+	}
+	return text
 }
 
 // Verdict shows the route and the reasons.
@@ -78,14 +90,28 @@ func (s *Screen) Verdict(v writ.Verdict) {
 }
 
 func people(stage writ.Stage) string {
+	text := fmt.Sprintf("%d of %s", stage.Quorum, named(stage.Approvers))
+	if len(stage.Approvers) == 0 {
+		text = "nobody may"
+	}
+	if stage.Proof != "" {
+		text += ", by " + string(stage.Proof)
+	}
+	for _, h := range stage.Hours {
+		text += ", " + h.String()
+	}
+	if stage.Escalate != nil {
+		text += fmt.Sprintf("; after %s also %s", stage.Escalate.After, named(stage.Escalate.To))
+	}
+	return text
+}
+
+func named(approvers []writ.Approver) string {
 	var names []string
-	for _, a := range stage.Approvers {
+	for _, a := range approvers {
 		names = append(names, fmt.Sprintf("%s (%s)", a.Name, a.As))
 	}
-	if len(names) == 0 {
-		return "nobody may"
-	}
-	return fmt.Sprintf("%d of %s", stage.Quorum, strings.Join(names, ", "))
+	return strings.Join(names, ", ")
 }
 
 func (s *Screen) access(r writ.Request) {
@@ -115,6 +141,15 @@ func (s *Screen) access(r writ.Request) {
 	)
 }
 
+// required says whom an approver asked for.
+func required(body json.RawMessage) string {
+	var b writ.Required
+	if json.Unmarshal(body, &b) != nil || len(b.Stage.Approvers) == 0 {
+		return ""
+	}
+	return ": " + string(b.Stage.Approvers[0].Name)
+}
+
 // Event says what happened, and who did it, in one line.
 func Event(e client.Event) string {
 	text := string(e.Kind)
@@ -124,6 +159,9 @@ func Event(e client.Event) string {
 	var b struct {
 		Stage, Cause, Detail, Problem, Policy, Found string
 		Attempt                                      int
+	}
+	if e.Kind == "required" {
+		return text + required(e.Body)
 	}
 	if json.Unmarshal(e.Body, &b) != nil {
 		return text // of a kind that this program does not know

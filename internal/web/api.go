@@ -117,6 +117,7 @@ type (
 func (s *server) routes(api huma.API) {
 	s.asking(api)
 	s.deciding(api)
+	s.approving(api)
 	s.signing(api)
 	s.describing(api)
 }
