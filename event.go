@@ -29,7 +29,7 @@ type (
 		Authority Authority
 		Nonce     *Nonce // what was given out to be signed, if the command brings it back
 		Live      []Live // the subject's other requests that may hold access or ask for it
-		Siblings  []Live // those of them that share this request's Terms.Hold
+		Siblings  []Live // anybody's other requests that do and share this request's Terms.Hold
 	}
 
 	// Live is what a decision may know of another request.

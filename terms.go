@@ -82,13 +82,15 @@ func (t Terms) within(u Terms) bool {
 }
 
 // Hold names the access itself where grants can overlap: two requests with the
-// same Hold give the same account the same thing, and only the end of the last
-// one may take it away. It is empty where each grant is its own.
+// same Hold give the same account the same thing, whoever they are for, and only
+// the end of the last one may take it away. It is empty where each grant is its
+// own. A shared grant names its account by itself, in Grant and Scope; so the
+// subject is no part of it.
 func (t Terms) Hold() Digest {
 	if t.Entitlement.Credential != SharedCredential {
 		return ""
 	}
-	d, err := digest("writ/hold/v1", []any{t.Entitlement.TargetUID, t.Subject.UID, t.Entitlement.Grant, t.Scope})
+	d, err := digest("writ/hold/v1", []any{t.Entitlement.TargetUID, t.Entitlement.Grant, t.Scope})
 	if err != nil {
 		return "" // a Grant that is no JSON is refused with its document
 	}
@@ -96,7 +98,7 @@ func (t Terms) Hold() Digest {
 }
 
 // SharedCredential is the credential kind that issues nothing but gives an
-// account that exists a membership.
+// account that exists a membership. The account is named by Grant and Scope.
 const SharedCredential = "membership"
 
 func (t Terms) clone() Terms {

@@ -191,17 +191,17 @@ func TestHold(t *testing.T) {
 	same := hold(func(*Terms) {})
 	for what, d := range map[string]Digest{
 		"another request":   hold(func(t *Terms) { t.Request, t.For, t.Requester = "req-b", 2*hour, Party{} }),
-		"another name only": hold(func(t *Terms) { t.Subject.Name, t.Entitlement.Name = "service/x", "db/x" }),
+		"another name only": hold(func(t *Terms) { t.Entitlement.Name, t.Entitlement.UID = "db/x", "x" }),
+		"another subject":   hold(func(t *Terms) { t.Subject = Party{"service/x", "x"} }),
 	} {
 		if d != same {
 			t.Errorf("%s is another access", what)
 		}
 	}
 	for what, d := range map[string]Digest{
-		"another account": hold(func(t *Terms) { t.Subject.UID = "x" }),
-		"another target":  hold(func(t *Terms) { t.Entitlement.TargetUID = "x" }),
-		"another grant":   hold(func(t *Terms) { t.Entitlement.Grant = []byte(`{"group":"writers"}`) }),
-		"another scope":   hold(func(t *Terms) { t.Scope = map[string]string{"a": "b"} }),
+		"another target": hold(func(t *Terms) { t.Entitlement.TargetUID = "x" }),
+		"another grant":  hold(func(t *Terms) { t.Entitlement.Grant = []byte(`{"group":"writers"}`) }),
+		"another scope":  hold(func(t *Terms) { t.Scope = map[string]string{"a": "b"} }),
 	} {
 		if d == same || d == "" {
 			t.Errorf("%s is the same access", what)

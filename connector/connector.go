@@ -77,7 +77,9 @@ type Manifest struct {
 type Kind string
 
 // The kinds of credential. Membership issues nothing: it gives access to an
-// account that exists, so grants of it to one account can overlap.
+// account that exists, so grants of it to one account can overlap. Target, Grant
+// and Scope of an order say all of which access it is, the account included; who
+// the subject is makes no difference.
 const (
 	Membership  Kind = "membership"
 	Password    Kind = "password"

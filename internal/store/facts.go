@@ -1,9 +1,8 @@
 package store
 
 import (
-	"slices"
-
 	"github.com/writhq/writ"
+	"github.com/writhq/writ/internal/store/cache"
 	"github.com/writhq/writ/internal/store/database"
 	"github.com/writhq/writ/internal/store/database/projection"
 )
@@ -11,7 +10,9 @@ import (
 // prefetch reads with a few statements what the decisions on works will need.
 // Whatever it leaves out is read when it is needed.
 func (b *batch) prefetch(works []*work) error {
-	var ids, uids, keys, nonces []any
+	var ids, keys, nonces []any
+	var uids []writ.UID
+	var holds []writ.Digest
 	for _, w := range works {
 		c := w.change
 		if c.Key != nil {
@@ -35,12 +36,18 @@ func (b *batch) prefetch(works []*work) error {
 	}
 	for _, w := range works {
 		r, _ := b.memory.requests.Get(w.change.ID)
-		uid := b.subject(r, w.change.Subject)
-		if _, ok := b.memory.live.Get(uid); !ok && uid != "" {
-			uids = append(uids, string(uid))
+		uids = append(uids, b.subject(r, w.change.Subject))
+	}
+	if err := b.memory.live.Load(b.readLive, uids...); err != nil {
+		return err
+	}
+	for _, w := range works {
+		if r, _ := b.memory.requests.Get(w.change.ID); r.Seq > 0 {
+			live, _ := b.memory.live.Get(b.readLive, r.Terms.Subject.UID)
+			holds = append(holds, hold(live, r))
 		}
 	}
-	return b.readLive(uids)
+	return b.memory.held.Load(b.readHeld, holds...)
 }
 
 // request returns a request as the decisions so far left it; the zero Request
@@ -69,61 +76,40 @@ func (b *batch) subject(r writ.Request, ref writ.Ref) writ.UID {
 // facts fills in what only the store knows.
 func (b *batch) facts(r writ.Request, ref writ.Ref) (writ.Facts, error) {
 	f := writ.Facts{Now: b.now, Directory: b.memory.docs.Directory}
-	all, err := b.live(b.subject(r, ref))
-	if err != nil || len(all) == 0 {
+	live, err := b.memory.live.Get(b.readLive, b.subject(r, ref))
+	if err != nil {
 		return f, err
 	}
-	hold := writ.Digest("")
-	own := slices.IndexFunc(all, func(l writ.Live) bool { return l.ID == r.ID })
-	if own >= 0 {
-		hold = all[own].Hold
-	} else {
-		hold = r.Terms.Hold() // one that is over may stray
-	}
-	for i, l := range all {
-		if i == own {
-			continue
-		}
-		f.Live = append(f.Live, l)
-		if hold != "" && l.Hold == hold {
-			f.Siblings = append(f.Siblings, l)
-		}
-	}
-	return f, nil
+	held, err := b.memory.held.Get(b.readHeld, hold(live, r))
+	f.Live, f.Siblings = cache.Others(live, r.ID), cache.Others(held, r.ID)
+	return f, err
 }
 
-// live returns the live requests of a subject as the decisions so far left them.
-func (b *batch) live(uid writ.UID) ([]writ.Live, error) {
-	if uid == "" {
-		return nil, nil
+// hold returns the Terms.Hold of a request: as its subject's list has it, for to
+// make it costs a hash.
+func hold(live []writ.Live, r writ.Request) writ.Digest {
+	if own, ok := cache.Find(live, r.ID); ok {
+		return own.Hold
 	}
-	all, ok := b.memory.live.Get(uid)
-	if ok {
-		return all, nil
-	}
-	err := b.readLive([]any{string(uid)})
-	all, _ = b.memory.live.Get(uid)
-	return all, err
+	return r.Terms.Hold() // one that is over may stray
 }
 
-// relive brings its subject's list up to date with a request that has changed.
+// relive brings the lists up to date that a request stands in, which has changed.
 func (b *batch) relive(r writ.Request) error {
 	uid := r.Terms.Subject.UID
-	all, err := b.live(uid)
+	live, err := b.memory.live.Get(b.readLive, uid)
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(all, func(l writ.Live) bool { return l.ID == r.ID })
-	switch {
-	case !r.Status.Live() && i >= 0:
-		all = slices.Delete(all, i, i+1)
-	case r.Status.Live() && i >= 0:
-		all[i].Status, all[i].InFlight = r.Status, r.InFlight
-	case r.Status.Live():
-		all = append(all, r.Live())
+	is, ok := cache.Find(live, r.ID)
+	if !ok {
+		is = r.Live()
 	}
-	b.memory.live.Put(uid, all)
-	return nil
+	is.Status, is.InFlight = r.Status, r.InFlight
+	err = b.memory.held.Load(b.readHeld, is.Hold)
+	b.memory.live.Set(uid, is)
+	b.memory.held.Set(is.Hold, is)
+	return err
 }
 
 func (b *batch) readRequests(ids []any) error {
@@ -133,20 +119,12 @@ func (b *batch) readRequests(ids []any) error {
 	return projection.Read(b.ctx, b.conn, ids, func(r writ.Request) { b.memory.requests.Put(r.ID, r) })
 }
 
-func (b *batch) readLive(uids []any) error {
-	seen := map[any]bool{} // several changes may be about one subject: a row that is read twice would count twice
-	uids = slices.DeleteFunc(uids, func(uid any) bool {
-		again := seen[uid]
-		seen[uid] = true
-		return again
-	})
-	for _, uid := range uids {
-		b.memory.live.Put(writ.UID(uid.(string)), nil)
-	}
-	return projection.Live(b.ctx, b.conn, uids, func(uid writ.UID, l writ.Live) {
-		all, _ := b.memory.live.Get(uid)
-		b.memory.live.Put(uid, append(all, l))
-	})
+func (b *batch) readLive(uids []any, f func(writ.UID, writ.Live)) error {
+	return projection.Live(b.ctx, b.conn, uids, f)
+}
+
+func (b *batch) readHeld(holds []any, f func(writ.Digest, writ.Live)) error {
+	return projection.Held(b.ctx, b.conn, holds, f)
 }
 
 func (b *batch) readRepeats(keys []any) error {

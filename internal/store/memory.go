@@ -28,14 +28,15 @@ type memory struct {
 	edge     ledger.Edge
 	docs     *projection.Snapshot
 	requests cache.Cache[writ.ID, writ.Request]
-	live     cache.Cache[writ.UID, []writ.Live] // all live requests of a subject
-	kept     time.Time                          // of the newest checkpoint in the history
+	live     cache.Roll[writ.UID]    // live requests of each subject
+	held     cache.Roll[writ.Digest] // live requests with each Terms.Hold
+	kept     time.Time               // of the newest checkpoint in the history
 }
 
 // load reads what is behind the head row. A ledger that is not ours to sign,
 // or whose tiles do not give the signed root, gets no further event.
 func (b *batch) load() (*memory, error) {
-	s := &memory{head: b.head, requests: cache.New[writ.ID, writ.Request](), live: cache.New[writ.UID, []writ.Live]()}
+	s := &memory{head: b.head, requests: cache.New[writ.ID, writ.Request](), live: cache.NewRoll[writ.UID](), held: cache.NewRoll[writ.Digest]()}
 	var err error
 	if s.edge, err = b.loadEdge(); err != nil {
 		return nil, err

@@ -107,6 +107,7 @@ func (b *batch) commit() error {
 	}
 	b.memory.requests.Age(maxCached)
 	b.memory.live.Age(maxCached)
+	b.memory.held.Age(maxCached)
 	return nil
 }
 

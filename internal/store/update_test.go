@@ -206,41 +206,6 @@ func TestLaterDecisionsSeeEarlierOnes(t *testing.T) {
 	})
 }
 
-func TestFactsNameSiblings(t *testing.T) {
-	each(t, func(t *testing.T, dsn string) {
-		db := openWorld(t, dsn)
-		var f writ.Facts
-		look := func(id writ.ID) Change {
-			return Change{ID: id, Decide: func(_ writ.Request, facts writ.Facts) ([]writ.Event, error) {
-				f = facts
-				return nil, nil
-			}}
-		}
-		first := must(t, db, asking(newID(), service(1), "orders/admin"))
-		second := must(t, db, asking(newID(), service(1), "orders/admin"))
-		submit(t, db, 1) // of the same subject, but not the same access
-		must(t, db, asking(newID(), service(2), "orders/admin"))
-		check := func(db *DB) {
-			t.Helper()
-			must(t, db, look(first.ID))
-			if len(f.Live) != 2 || len(f.Siblings) != 1 || f.Siblings[0] != second.Live() {
-				t.Errorf("live %v, siblings %v", f.Live, f.Siblings)
-			}
-		}
-		check(db)
-		if err := db.Close(); err != nil {
-			t.Fatal(err)
-		}
-		db = open(t, dsn) // from the rows, too
-		check(db)
-		must(t, db, commanding(second.ID, "human/bob", func(r writ.Request) writ.Command { return writ.Deny{Digest: r.Digest} }))
-		must(t, db, look(second.ID))
-		if len(f.Siblings) != 1 || f.Siblings[0].ID != first.ID {
-			t.Errorf("siblings of one that is over: %v", f.Siblings)
-		}
-	})
-}
-
 func TestLedgerIsOpenedOnceAndFirst(t *testing.T) {
 	each(t, func(t *testing.T, dsn string) {
 		db := open(t, dsn)

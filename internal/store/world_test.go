@@ -308,6 +308,6 @@ func sideways(t testing.TB, db *DB) *sql.DB {
 
 // The columns of what is derived, but for id and busy.
 const (
-	requestColumns = "subject, requester, entitlement, target, environment, hold, fixed"
-	stateColumns   = "seq, status, task, due, inflight, live, moving"
+	requestColumns = "subject, requester, entitlement, target, environment, fixed"
+	stateColumns   = "seq, status, task, due, inflight, live, hold, moving"
 )

@@ -38,7 +38,8 @@ func orders(n int) (out [][]int) {
 }
 
 // TestLastOneOutEndsTheMembership has two and three requests hold one membership
-// at once, begun and ended in every order.
+// at once, begun and ended in every order, all for one subject and each for
+// another.
 func TestLastOneOutEndsTheMembership(t *testing.T) {
 	s := newSite(t)
 	w := newWorld(t, setup{Target: s.dsn(s.addr)}, faults{})
@@ -48,21 +49,28 @@ func TestLastOneOutEndsTheMembership(t *testing.T) {
 		t.Fatalf("%d orders", len(all))
 	}
 	for _, order := range all {
-		requests, live := map[int]writ.Request{}, 0
-		for step, k := range order {
-			if r, ok := requests[k]; ok {
-				if _, err := w.door.Release(t.Context(), w.as(machine(1)), r.ID); err != nil {
-					t.Fatal(err)
-				}
-				w.reach(t, r.ID, writ.StatusClosed)
-				live--
-			} else {
-				requests[k] = w.active(t, machine(1), membership(1), time.Hour)
-				live++
+		w.holdInTurn(t, s, order, func(int) writ.Ref { return machine(1) })
+		w.holdInTurn(t, s, order, machine)
+	}
+}
+
+// holdInTurn has subjects hold one membership and let it go in this order.
+func (w *world) holdInTurn(t testing.TB, s *site, order []int, subject func(int) writ.Ref) {
+	t.Helper()
+	requests, live := map[int]writ.Request{}, 0
+	for step, k := range order {
+		if r, ok := requests[k]; ok {
+			if _, err := w.door.Release(t.Context(), w.as(subject(k)), r.ID); err != nil {
+				t.Fatal(err)
 			}
-			if there := len(s.access(t)) == 1; there != (live > 0) {
-				t.Fatalf("order %v, step %d: %d hold the membership, it is there: %t", order, step, live, there)
-			}
+			w.reach(t, r.ID, writ.StatusClosed)
+			live--
+		} else {
+			requests[k] = w.active(t, subject(k), membership(1), time.Hour)
+			live++
+		}
+		if there := len(s.access(t)) == 1; there != (live > 0) {
+			t.Fatalf("order %v of %s, %s, …, step %d: %d hold the membership, it is there: %t", order, subject(0), subject(1), step, live, there)
 		}
 	}
 }

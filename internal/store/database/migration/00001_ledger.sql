@@ -41,7 +41,6 @@ CREATE TABLE requests (                   -- what was asked for
 	entitlement TEXT NOT NULL,
 	target      TEXT NOT NULL,
 	environment TEXT NOT NULL,
-	hold        TEXT NOT NULL,
 	fixed       TEXT NOT NULL             -- terms and verdict of writ.Request as JSON
 );
 CREATE INDEX requests_subject     ON requests (subject, id);
@@ -58,10 +57,12 @@ CREATE TABLE states (                     -- what has become of it: small, becau
 	busy     BIGINT NOT NULL,             -- until when a worker holds it
 	inflight BIGINT NOT NULL,
 	live     TEXT,                        -- uid of the subject while access exists or may
+	hold     TEXT,                        -- until then, which access it is, if others can hold the same
 	moving   TEXT   NOT NULL              -- the rest of writ.Request as JSON
 );
 CREATE INDEX states_due    ON states (due) WHERE due IS NOT NULL;
 CREATE INDEX states_live   ON states (live, request, status) WHERE live IS NOT NULL;
+CREATE INDEX states_hold   ON states (hold) WHERE hold IS NOT NULL;
 CREATE INDEX states_status ON states (status, request);
 
 CREATE TABLE links (                      -- what a request has to do with

@@ -41,13 +41,24 @@ func one(f func(writ.Request)) func(database.Scanner) error {
 
 // Live calls f for each live request of these subjects, given as uids.
 func Live(ctx context.Context, q database.Querier, subjects []any, f func(writ.UID, writ.Live)) error {
-	text := "SELECT s.live, r.id, s.status, r.entitlement, r.target, r.environment, r.hold, s.inflight FROM " + from + " WHERE s.live IN "
-	return database.ScanIn(ctx, q, text, 1, subjects, func(scan database.Scanner) error {
-		var subject writ.UID
+	return live(ctx, q, "live", subjects, f)
+}
+
+// Held calls f for each live request with one of these holds, whoever it is for.
+func Held(ctx context.Context, q database.Querier, holds []any, f func(writ.Digest, writ.Live)) error {
+	return live(ctx, q, "hold", holds, f)
+}
+
+// live calls f for each live request that has one of values in a column of
+// states, with that value.
+func live[K ~string](ctx context.Context, q database.Querier, column string, values []any, f func(K, writ.Live)) error {
+	text := "SELECT s." + column + ", r.id, s.status, r.entitlement, r.target, r.environment, coalesce(s.hold, ''), s.inflight FROM " + from + " WHERE s." + column + " IN "
+	return database.ScanIn(ctx, q, text, 1, values, func(scan database.Scanner) error {
+		var of K
 		var l writ.Live
-		err := scan(&subject, &l.ID, &l.Status, &l.Entitlement, &l.Target, &l.Environment, &l.Hold, &l.InFlight)
+		err := scan(&of, &l.ID, &l.Status, &l.Entitlement, &l.Target, &l.Environment, &l.Hold, &l.InFlight)
 		if err == nil {
-			f(subject, l)
+			f(of, l)
 		}
 		return err
 	})

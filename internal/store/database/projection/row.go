@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	requestColumns = "subject, requester, entitlement, target, environment, hold, fixed"
-	stateColumns   = "seq, status, task, due, inflight, live, moving"
+	requestColumns = "subject, requester, entitlement, target, environment, fixed"
+	stateColumns   = "seq, status, task, due, inflight, live, hold, moving"
 )
 
 var (
@@ -26,7 +26,7 @@ var (
 	// is still the worker's.
 	States = database.Table{Name: "states", Columns: "request, busy, " + stateColumns,
 		After: `ON CONFLICT (request) DO UPDATE SET seq = excluded.seq, status = excluded.status, task = excluded.task, due = excluded.due,
-		busy = CASE WHEN excluded.inflight = 1 THEN states.busy ELSE 0 END, inflight = excluded.inflight, live = excluded.live, moving = excluded.moving`}
+		busy = CASE WHEN excluded.inflight = 1 THEN states.busy ELSE 0 END, inflight = excluded.inflight, live = excluded.live, hold = excluded.hold, moving = excluded.moving`}
 )
 
 type (
@@ -47,25 +47,28 @@ type (
 func requestRow(r writ.Request) ([]any, error) {
 	data, err := json.Marshal(fixed{&r.Terms, &r.Verdict})
 	t, e := r.Terms, r.Terms.Entitlement
-	return []any{string(t.Subject.UID), string(t.Requester.UID), e.Name, e.Target, e.Environment, string(t.Hold()), string(data)}, err
+	return []any{string(t.Subject.UID), string(t.Requester.UID), e.Name, e.Target, e.Environment, string(data)}, err
 }
 
 // stateRow returns the values of stateColumns.
 func stateRow(r writ.Request) ([]any, error) {
 	data, err := json.Marshal(moving{Request: &r})
-	var due, live any
+	var due, live, hold any
 	task, at := r.Todo()
 	if task != writ.Nothing {
 		due = at.UnixMicro()
 	}
 	if r.Status.Live() {
 		live = string(r.Terms.Subject.UID)
+		if h := r.Terms.Hold(); h != "" {
+			hold = string(h)
+		}
 	}
 	inflight := int64(0)
 	if r.InFlight {
 		inflight = 1
 	}
-	return []any{int64(r.Seq), string(r.Status), string(task), due, inflight, live, string(data)}, err
+	return []any{int64(r.Seq), string(r.Status), string(task), due, inflight, live, hold, string(data)}, err
 }
 
 // decode reads a request from the columns that hold it.
