@@ -63,11 +63,12 @@ func (b *batch) claim(n int, lease time.Duration) ([]Job, error) {
 	return jobs, err
 }
 
-// Release lets go of a claimed task. It is due again at retry.
-func (db *DB) Release(ctx context.Context, id writ.ID, retry time.Time) error {
+// Release lets go of a claimed task. It is due again at retry. A task that the
+// caller holds no longer is left as it is: another may hold it by now.
+func (db *DB) Release(ctx context.Context, job Job, retry time.Time) error {
 	_, err := db.do(&work{ctx: ctx, direct: func(b *batch) error {
 		b.wrote = true
-		b.conn.Exec("UPDATE states SET busy = $1 WHERE request = $2", retry.UnixMicro(), string(id))
+		b.conn.Exec("UPDATE states SET busy = $1 WHERE request = $2 AND busy = $3", retry.UnixMicro(), string(job.ID), job.Until.UnixMicro())
 		return nil
 	}})
 	if err == nil && !retry.After(now()) {

@@ -41,11 +41,45 @@ func TestClaimedTaskIsHeldUntilItIsDoneOrItsLeaseEnds(t *testing.T) {
 		if jobs = claim(time.Minute); len(jobs) != 1 {
 			t.Fatalf("a lease that ended is kept: %v", jobs)
 		}
-		if err := db.Release(t.Context(), r.ID, time.Now()); err != nil {
+		if err := db.Release(t.Context(), jobs[0], time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		if jobs = claim(time.Minute); len(jobs) != 1 {
 			t.Fatalf("released task is not due: %v", jobs)
+		}
+	})
+}
+
+// T11: whose lease ran out lets go of nothing.
+func TestReleaseLeavesWhatAnotherHolds(t *testing.T) {
+	each(t, func(t *testing.T, dsn string) {
+		db := openWorld(t, dsn)
+		authorized(t, db, 1)
+		claim := func(lease time.Duration) []Job {
+			t.Helper()
+			jobs, err := db.Claim(t.Context(), 10, lease)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return jobs
+		}
+		late := claim(10 * time.Millisecond)
+		time.Sleep(20 * time.Millisecond)
+		held := claim(time.Minute)
+		if len(late) != 1 || len(held) != 1 {
+			t.Fatalf("claimed %v, then %v", late, held)
+		}
+		if err := db.Release(t.Context(), late[0], time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if jobs := claim(time.Minute); len(jobs) != 0 {
+			t.Fatalf("claimed while another holds it: %v", jobs)
+		}
+		if err := db.Release(t.Context(), held[0], time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if jobs := claim(time.Minute); len(jobs) != 1 {
+			t.Errorf("its holder let it go, and it is not due: %v", jobs)
 		}
 	})
 }

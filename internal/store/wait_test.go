@@ -101,7 +101,7 @@ func TestManyEventsOfOthersSendEverybodyToLook(t *testing.T) {
 func TestDueRings(t *testing.T) {
 	each(t, func(t *testing.T, dsn string) {
 		db := openWorld(t, dsn)
-		r := authorized(t, db, 1)
+		authorized(t, db, 1)
 		select {
 		case <-db.Due():
 		case <-time.After(5 * time.Second):
@@ -111,7 +111,7 @@ func TestDueRings(t *testing.T) {
 		if err != nil || len(jobs) != 1 {
 			t.Fatal(jobs, err)
 		}
-		if err := db.Release(t.Context(), r.ID, time.Now().Add(time.Hour)); err != nil {
+		if err := db.Release(t.Context(), jobs[0], time.Now().Add(time.Hour)); err != nil {
 			t.Fatal(err)
 		}
 		select {

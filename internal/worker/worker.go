@@ -156,7 +156,7 @@ func (w *Worker) do(ctx context.Context, job store.Job) {
 	if r, err := w.Store.Get(ctx, job.ID); err == nil && task(r) != job.Task {
 		return // it waits for something else by now, and not for us
 	}
-	if err := w.Store.Release(ctx, job.ID, time.Now().Add(wait)); err != nil {
+	if err := w.Store.Release(ctx, job, time.Now().Add(wait)); err != nil {
 		w.Logger.WarnContext(ctx, "task not let go; it is due again when its lease ends", "request", job.ID, "err", err)
 	}
 }
