@@ -72,6 +72,10 @@ func TestClaimOnce(t *testing.T) {
 	f.Actor.UID = "made again"
 	_, err = w.decide("req-a", Claim{}, f)
 	refused(t, "another of the same name", err, Forbidden, "only human/fay, who asked")
+	f = w.facts(fay, "req-a")
+	f.Waits = false
+	_, err = w.decide("req-a", Claim{}, f)
+	refused(t, "too late", err, NotFound, "no credential waits for req-a any more")
 
 	w = in(t, StatusActive, Ask{Subject: ci, Entitlement: "db/readers", For: hour})
 	_, err = w.do(fay, "req-a", Claim{})

@@ -53,6 +53,7 @@ func TestAuditSeesForgedHistories(t *testing.T) {
 		{"never taken away", without("ended"), "revoke-begun cannot follow"},
 		{"claimed by another", by("claimed", other.party(dee)), "claimed by human/dee"},
 		{"claimed too late", at("claimed", monday.AddDate(0, 0, 2)), "claimed after the end"},
+		{"claimed without a credential", func(h history) history { h[h.last("claimed")].facts.Waits = false; return h }, "nothing was given"},
 		{"claimed twice", twice("claimed"), "claimed twice"},
 		{"an event of another request", func(h history) history { h[1].Stream = "req-b"; return h }, "none of its own"},
 		{"an event left out", func(h history) history { return slices.Delete(h, 1, 2) }, "event 3 follows event 1"},

@@ -301,6 +301,8 @@ func (a *auditor) claimed(before Request, e entry) error {
 		return fmt.Errorf("claimed by %s", e.Actor.Name)
 	case !e.At.Before(a.authorized.Until):
 		return fmt.Errorf("claimed after the end")
+	case !e.facts.Waits:
+		return fmt.Errorf("claimed, and nothing was given")
 	}
 	return nil
 }

@@ -127,7 +127,7 @@ func (w *world) request(id ID) *past {
 func (w *world) facts(by Ref, id ID) Facts {
 	f := Facts{
 		Now: w.now, Actor: w.party(by), Directory: w.dir, Verdict: w.verdict(),
-		Authority: Authority{Administer: by == gus, Revoke: by == sol},
+		Authority: Authority{Administer: by == gus, Revoke: by == sol}, Waits: true,
 	}
 	r := w.request(id)
 	for _, other := range slices.Sorted(maps.Keys(w.requests)) {

@@ -101,20 +101,29 @@ type Delivery struct {
 	Credential *seal.Credential `json:"credential,omitempty"`
 }
 
-// Claim gives the credential to whoever asked for it, once. That it was given
-// is on record before it is: a lost answer means asking again, never two holders.
+// Claim gives the credential to whoever asked for it, once. That it was given is
+// on record before it is, and only if it was there and could be opened. A lost
+// answer means asking again, never two holders.
 func (d *Door) Claim(ctx context.Context, who Caller, id writ.ID) (Delivery, error) {
-	r, err := d.do(ctx, who, id, writ.Claim{}, nil)
-	if err != nil {
+	out := Delivery{Request: id}
+	var sealed []byte
+	decide := d.decide(who, id, writ.Claim{})
+	_, err := d.Store.Update(ctx, store.Change{ID: id, Key: who.key(), Sealed: &sealed, Decide: func(r writ.Request, f writ.Facts) ([]writ.Event, error) {
+		events, err := decide(r, f)
+		if err != nil || r.Terms.Recipient != "" {
+			return events, err
+		}
+		c, err := seal.Open(sealed, d.Claims)
+		out.Credential = &c
+		return events, err
+	}})
+	switch {
+	case err != nil:
 		return Delivery{}, err
+	case sealed == nil: // the same call came before, and this one was not decided
+		return Delivery{}, writ.Errorf(writ.Conflict, "the credential of %s was given in answer to the first call with this key; it is given once: release it and ask again", id)
+	case out.Credential == nil:
+		out.Sealed = sealed
 	}
-	sealed, err := d.Store.TakeDelivery(ctx, id)
-	if err != nil {
-		return Delivery{}, err
-	}
-	if r.Terms.Recipient != "" {
-		return Delivery{Request: id, Sealed: sealed}, nil
-	}
-	c, err := seal.Open(sealed, d.Claims)
-	return Delivery{Request: id, Credential: &c}, err
+	return out, nil
 }

@@ -28,8 +28,9 @@ type batch struct {
 	repeats map[repeat]use // known keys, of earlier batches and of this one
 	used    []repeat       // keys that are new in this batch
 	nonces  map[string]writ.Nonce
-	spent   [][]byte // nonces that decisions of this batch used up
-	wrote   bool     // by statements outside the ledger
+	spent   [][]byte  // nonces that decisions of this batch used up
+	taken   []writ.ID // whose credential is given out
+	wrote   bool      // by statements outside the ledger
 }
 
 type (
@@ -88,6 +89,9 @@ func (b *batch) run(works []*work) ([]error, error) {
 // decide makes one decision. Refused is for its caller alone.
 func (b *batch) decide(w *work) (refused, err error) {
 	c := w.change
+	if c.Sealed != nil {
+		*c.Sealed = nil // of a transaction that failed
+	}
 	if c.Key != nil {
 		if first, ok := b.repeats[repeat{c.Key.Caller, c.Key.Key}]; ok {
 			return b.again(w, first)
@@ -103,6 +107,9 @@ func (b *batch) decide(w *work) (refused, err error) {
 	}
 	if n, ok := b.nonces[string(c.Nonce)]; ok {
 		f.Nonce = &n
+	}
+	if f.Waits, err = b.waits(c); err != nil {
+		return nil, err
 	}
 	w.request = r
 	s := stage{request: r, docs: b.memory.docs}
@@ -239,6 +246,9 @@ func (b *batch) keep(c Change, before writ.Request, s stage) error {
 	}
 	if s.request.Seq == before.Seq {
 		return nil
+	}
+	if c.Sealed != nil {
+		b.taken = append(b.taken, c.ID)
 	}
 	if _, ok := b.changed[c.ID]; !ok {
 		b.changed[c.ID] = before

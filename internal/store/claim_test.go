@@ -2,8 +2,10 @@ package store
 
 import (
 	"errors"
+	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -99,11 +101,17 @@ func TestDeliveryIsTakenOnce(t *testing.T) {
 			}
 		}
 		must(t, db, granted(r.ID))
-		got, err := db.TakeDelivery(t.Context(), r.ID)
+		if _, err := take(t, db, r.ID, "service/ci-02"); !errors.Is(err, writ.Forbidden) {
+			t.Errorf("taken by another: %v", err)
+		}
+		got, err := take(t, db, r.ID, "service/ci-01")
 		if err != nil || string(got) != "sealed" {
 			t.Fatalf("%q, %v", got, err)
 		}
-		if _, err := db.TakeDelivery(t.Context(), r.ID); !errors.Is(err, writ.NotFound) {
+		if n := count(t, db, "SELECT count(*) FROM deliveries"); n != 0 {
+			t.Error("a credential that was taken is kept")
+		}
+		if _, err := take(t, db, r.ID, "service/ci-01"); !errors.Is(err, writ.Conflict) {
 			t.Errorf("taken twice: %v", err)
 		}
 		if err := db.PutDelivery(t.Context(), d); err != nil {
@@ -115,6 +123,44 @@ func TestDeliveryIsTakenOnce(t *testing.T) {
 		}
 		if err := db.PutDelivery(t.Context(), d); !errors.Is(err, writ.Conflict) {
 			t.Errorf("a credential after the end: %v", err)
+		}
+	})
+}
+
+// take claims a request's credential.
+func take(t testing.TB, db *DB, id writ.ID, who writ.Ref) (sealed []byte, err error) {
+	t.Helper()
+	c := commanding(id, who, func(writ.Request) writ.Command { return writ.Claim{} })
+	c.Sealed = &sealed
+	_, err = db.Update(t.Context(), c)
+	return sealed, err
+}
+
+// TestClaimsAtOnceGiveOne has many claim one credential in one transaction.
+func TestClaimsAtOnceGiveOne(t *testing.T) {
+	each(t, func(t *testing.T, dsn string) {
+		db := openWorld(t, dsn)
+		r := authorized(t, db, 1)
+		must(t, db, granting(r.ID))
+		if err := db.PutDelivery(t.Context(), Delivery{Request: r.ID, Attempt: 1, Sealed: []byte("sealed"), Until: time.Now().Add(time.Hour)}); err != nil {
+			t.Fatal(err)
+		}
+		must(t, db, granted(r.ID))
+		var given atomic.Int64
+		var claims sync.WaitGroup
+		for range 20 {
+			claims.Go(func() {
+				switch sealed, err := take(t, db, r.ID, "service/ci-01"); {
+				case err == nil && string(sealed) == "sealed":
+					given.Add(1)
+				case !errors.Is(err, writ.Conflict):
+					t.Errorf("%q, %v", sealed, err)
+				}
+			})
+		}
+		claims.Wait()
+		if given.Load() != 1 {
+			t.Errorf("given %d times", given.Load())
 		}
 	})
 }
@@ -187,4 +233,34 @@ func TestClaimTakesTheLongestDueFirst(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestFailedClaimLosesNothing: where the transaction fails, the credential was
+// not given, waits on, and nobody is said to have it.
+func TestFailedClaimLosesNothing(t *testing.T) {
+	db := openWorld(t, filepath.Join(t.TempDir(), "writ.db"))
+	r := authorized(t, db, 1)
+	must(t, db, granting(r.ID))
+	if err := db.PutDelivery(t.Context(), Delivery{Request: r.ID, Attempt: 1, Sealed: []byte("sealed"), Until: time.Now().Add(time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	must(t, db, granted(r.ID))
+	raw := sideways(t, db)
+	run := func(text string) {
+		t.Helper()
+		if _, err := raw.Exec(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run("CREATE TRIGGER stuck BEFORE DELETE ON deliveries BEGIN SELECT RAISE(ABORT, 'stuck'); END")
+	if _, err := take(t, db, r.ID, "service/ci-01"); err == nil {
+		t.Error("a claim that could not be recorded succeeded")
+	}
+	if is, err := db.Get(t.Context(), r.ID); err != nil || is.Claimed != nil {
+		t.Errorf("claimed: %v, %v", is.Claimed, err)
+	}
+	run("DROP TRIGGER stuck")
+	if sealed, err := take(t, db, r.ID, "service/ci-01"); err != nil || string(sealed) != "sealed" {
+		t.Errorf("%q, %v", sealed, err)
+	}
 }

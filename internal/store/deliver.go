@@ -37,23 +37,16 @@ func (db *DB) PutDelivery(ctx context.Context, d Delivery) error {
 	return err
 }
 
-// TakeDelivery returns a sealed credential and keeps it no longer: whoever
-// calls it next gets writ.NotFound.
-func (db *DB) TakeDelivery(ctx context.Context, id writ.ID) ([]byte, error) {
-	var sealed []byte
-	_, err := db.do(&work{ctx: ctx, direct: func(b *batch) error {
-		sealed = nil
-		err := database.ScanOne(b.ctx, b.conn, "DELETE FROM deliveries WHERE request = $1 AND until > $2 RETURNING sealed", []any{string(id), b.now.UnixMicro()}, &sealed)
-		if errors.Is(err, sql.ErrNoRows) {
-			return writ.Errorf(writ.NotFound, "no credential waits for %s; it was taken, or its time was up", id)
-		}
-		b.wrote = true
-		return err
-	}})
-	if err != nil {
-		return nil, err
+// waits reads the credential for a claim, and reports whether there is one.
+func (b *batch) waits(c Change) (bool, error) {
+	if c.Sealed == nil {
+		return false, nil
 	}
-	return sealed, nil
+	err := database.ScanOne(b.ctx, b.conn, "SELECT sealed FROM deliveries WHERE request = $1 AND until > $2", []any{string(c.ID), b.now.UnixMicro()}, c.Sealed)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 var deliveries = database.Table{Name: "deliveries", Columns: "request, attempt, sealed, until", After: "ON CONFLICT (request) DO UPDATE SET attempt = excluded.attempt, sealed = excluded.sealed, until = excluded.until"}

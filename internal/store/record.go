@@ -51,8 +51,11 @@ func (b *batch) project() error {
 			return err
 		}
 		if claimable(before.Status) && !claimable(after.Status) { // nobody may claim its credential any more
-			b.conn.Exec("DELETE FROM deliveries WHERE request = $1", string(id))
+			b.taken = append(b.taken, id)
 		}
+	}
+	for _, id := range b.taken {
+		b.conn.Exec("DELETE FROM deliveries WHERE request = $1", string(id))
 	}
 	for stream, pos := range b.docs {
 		rows.AddDocument(stream, pos)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"path/filepath"
 	"testing"
 	"testing/synctest"
@@ -68,8 +69,9 @@ func TestKeysAndDeliveriesGoInTime(t *testing.T) {
 			t.Errorf("at first: %d", n)
 		}
 		time.Sleep(time.Hour + time.Minute)
-		if _, err := db.TakeDelivery(t.Context(), r.ID); err == nil {
-			t.Error("a delivery was taken after its time")
+		must(t, db, granted(r.ID))
+		if _, err := take(t, db, r.ID, "service/ci-02"); !errors.Is(err, writ.NotFound) {
+			t.Errorf("a credential was to be had after its time: %v", err)
 		}
 		if n := left(); n != 10 {
 			t.Errorf("after an hour: %d", n)

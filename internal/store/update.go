@@ -24,6 +24,12 @@ type Change struct {
 	Texts []Text // kept if events result
 	Nonce []byte // of a challenge: Facts.Nonce says what it was for, and it is used up if events result
 	Key   *Key   // makes the change repeatable
+
+	// Sealed is for a claim: before Decide is called it is set to the sealed
+	// credential that waits, which Facts.Waits then tells. If events result the
+	// credential is kept no longer. Nil is for all else. What it is set to counts
+	// only once Update has succeeded.
+	Sealed *[]byte
 }
 
 // A Text is free text, of which the ledger holds only the salted hash.

@@ -198,8 +198,8 @@ func TestCredentialWaitsForAWhile(t *testing.T) {
 		if _, err := w.door.Claim(t.Context(), w.as(machine(2)), two.ID); !errors.Is(err, writ.NotFound) {
 			t.Errorf("claimed after its time: %v", err)
 		}
-		if now := w.get(t, two.ID); now.Status != writ.StatusActive {
-			t.Errorf("access whose credential nobody claimed is %s", now.Status)
+		if now := w.get(t, two.ID); now.Status != writ.StatusActive || now.Claimed != nil {
+			t.Errorf("access whose credential nobody claimed is %s, claimed: %v", now.Status, now.Claimed)
 		}
 	})
 }
