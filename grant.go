@@ -49,6 +49,7 @@ func (c BeginGrant) decide(r Request, f Facts) ([]Body, error) {
 	if f.Now.Before(r.From) {
 		return nil, Errorf(Conflict, "%s starts at %s", r.ID, r.From.Format(time.RFC3339))
 	}
+	r.InFlight = false // a call that was never answered is given up with the next one
 	if end, over := r.mustEnd(f); over {
 		return []Body{end}, nil
 	}
@@ -76,7 +77,7 @@ func (r Request) mustEnd(f Facts) (Ended, bool) {
 	switch {
 	case r.Status.Holds() && !f.Now.Before(r.Until):
 		return Ended{Cause: Expired}, true
-	case r.Status == StatusAuthorized && f.Now.After(r.Terms.StartBy):
+	case r.late(f.Now):
 		return Ended{Cause: LateStart}, true
 	case cause != "":
 		return Ended{Cause: cause, Detail: unfit}, true
@@ -94,6 +95,18 @@ func (r Request) mustEnd(f Facts) (Ended, bool) {
 		return Ended{Cause: DefinitionChanged, Detail: changed.Error()}, true
 	}
 	return Ended{}, false
+}
+
+// late reports whether the access did not start in time. Its start is the moment
+// at which the call that makes it is put on record: of the calls that GrantBegun
+// counts, the one whose answer is a success. So no call begins after StartBy. One
+// that began by then may be answered later, within the time that one call may
+// take; it started in time. If it fails, or is given up without an answer, nothing
+// is known to exist, none may follow it, and what it may have made all the same is
+// taken away.
+func (r Request) late(now time.Time) bool {
+	waits := r.Status == StatusAuthorized || r.Status == StatusGranting && !r.InFlight
+	return waits && now.After(r.Terms.StartBy)
 }
 
 // unfit says why an identity may not get or keep access, if it may not.

@@ -114,7 +114,8 @@ func wantEnd(t *testing.T, what string, w *world, cause Cause, says string) {
 }
 
 // TestLateStart: access that did not start in time is not given, however much
-// of it would be left, L10. A start that was begun in time may be tried again.
+// of it would be left, L10: no call begins after StartBy, also where one before
+// it failed or was never answered. One that began in time may be answered later.
 func TestLateStart(t *testing.T) {
 	a := deploy
 	a.StartBy = monday.Add(time.Hour)
@@ -126,11 +127,37 @@ func TestLateStart(t *testing.T) {
 	w = in(t, StatusAuthorized, a)
 	w.now = a.StartBy
 	must(t)(w.do(writ, "req-a", BeginGrant{"jws"}))
-	must(t)(w.do(writ, "req-a", ReportGrant{Attempt: 1, Problem: "down"}))
-	w.now = a.StartBy.Add(time.Hour)
+	w.now = a.StartBy.Add(time.Second)
+	must(t)(w.do(writ, "req-a", Recheck{}))
+	must(t)(w.do(writ, "req-a", ReportGrant{Attempt: 1, Seen: seen(Present)}))
+	if got := w.request("req-a").Status; got != StatusActive {
+		t.Errorf("begun in time and answered later it is %s", got)
+	}
+
+	for what, c := range map[string][]Command{
+		"failed":                  {ReportGrant{Attempt: 1, Problem: "down"}, BeginGrant{"jws"}},
+		"failed, and looked at":   {ReportGrant{Attempt: 1, Problem: "down"}, Recheck{}},
+		"never answered":          {BeginGrant{"jws"}},
+		"answered after that":     {BeginGrant{"jws"}, ReportGrant{Attempt: 1, Seen: seen(Present)}},
+		"answered no after that":  {BeginGrant{"jws"}, ReportGrant{Attempt: 1, Problem: "no", Refused: true}},
+		"failed, then taken away": {ReportGrant{Attempt: 1, Problem: "down"}, BeginGrant{"jws"}, BeginRevoke{}},
+	} {
+		w = in(t, StatusAuthorized, a)
+		w.now = a.StartBy
+		must(t)(w.do(writ, "req-a", BeginGrant{"jws"}))
+		w.now = a.StartBy.Add(time.Minute)
+		for _, c := range c {
+			must(t)(w.do(writ, "req-a", c))
+		}
+		wantEnd(t, what, w, LateStart, "")
+	}
+
+	w = in(t, StatusAuthorized, a) // and it does not wait for the next try to end
 	must(t)(w.do(writ, "req-a", BeginGrant{"jws"}))
-	if got := w.request("req-a").Status; got != StatusGranting {
-		t.Errorf("tried again it is %s", got)
+	w.now = a.StartBy.Add(-time.Second / 2)
+	must(t)(w.do(writ, "req-a", ReportGrant{Attempt: 1, Problem: "down"}))
+	if task, due := w.request("req-a").Todo(); task != DoGrant || !due.After(a.StartBy) || due.After(a.StartBy.Add(time.Millisecond)) {
+		t.Errorf("to do: %s at %s, want it as soon as it is late, at %s", task, due, a.StartBy)
 	}
 }
 

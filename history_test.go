@@ -245,7 +245,7 @@ func (a *auditor) grantBegun(b GrantBegun, e entry) error {
 	switch {
 	case e.At.Before(a.authorized.From) || !e.At.Before(a.authorized.Until):
 		return fmt.Errorf("begun at %s, outside its time", e.At)
-	case a.attempt == 0 && e.At.After(a.r.Terms.StartBy):
+	case e.At.After(a.r.Terms.StartBy):
 		return fmt.Errorf("late start")
 	case !known || !subject.Active() || len(d.Accountable(subject)) == 0:
 		return fmt.Errorf("nobody holds it or answers for it")

@@ -19,7 +19,7 @@ type Terms struct {
 	Scope       map[string]string `json:"scope"`
 	For         Duration          `json:"for"`              // access lasts this long from its start
 	StartAt     time.Time         `json:"startAt,omitzero"` // not before; zero: as soon as it is authorized
-	StartBy     time.Time         `json:"startBy"`          // not after: later approval or start is refused
+	StartBy     time.Time         `json:"startBy"`          // not after: later approval or start is refused; see Request.late
 	Ends        []string          `json:"ends"`             // what ends it sooner: "incident/INC-7"
 	Ticket      string            `json:"ticket,omitempty"`
 	Why         Commitment        `json:"why,omitempty"`

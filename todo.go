@@ -23,7 +23,8 @@ func (r Request) Todo() (Task, time.Time) {
 	case StatusPending:
 		return r.next()
 	case StatusAuthorized, StatusGranting:
-		return DoGrant, earlier(r.Retry, r.Until) // BeginGrant ends what is over
+		late := r.Terms.StartBy.Add(time.Microsecond)
+		return DoGrant, earlier(r.Retry, earlier(late, r.Until)) // BeginGrant ends what is over, or late
 	case StatusActive:
 		return DoExpire, r.Until
 	case StatusRevoking:
