@@ -112,6 +112,9 @@ type Entitlement struct {
 	Labels      map[string]string `json:"labels,omitempty"`
 }
 
+// ConfigDigest returns what Definition.Config has of a target.
+func (t Target) ConfigDigest() (Digest, error) { return digest("writ/config/v1", t.Config) }
+
 // A Param is one scope parameter of an entitlement. It is required unless it
 // has a default.
 type Param struct {

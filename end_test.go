@@ -148,7 +148,7 @@ func TestTheLastOneOutRevokes(t *testing.T) {
 		w := in(t, StatusActive, readers)
 		w.rule(rules{})
 		must(t)(w.ask(dee, "req-b", readers))
-		must(t)(w.do(writ, "req-b", BeginGrant{"jws"}))
+		must(t)(w.do(writ, "req-b", BeginGrant{Writ: "jws"}))
 		must(t)(w.do(writ, "req-b", ReportGrant{Attempt: 1, Seen: seen(Present)}))
 		for _, s := range strings.Fields(order) {
 			id := ID("req-" + s[1:])
@@ -198,7 +198,7 @@ func TestWhatIsKeptIsNotTaken(t *testing.T) {
 		t.Errorf("authorized only, req-b keeps it: %s", got)
 	}
 	must(t)(w.do(writ, "req-a", ReportRevoke{Attempt: w.request("req-a").Attempt, Problem: "down"}))
-	must(t)(w.do(writ, "req-b", BeginGrant{"jws"}))
+	must(t)(w.do(writ, "req-b", BeginGrant{Writ: "jws"}))
 	if got := keeper(); got != "req-b" {
 		t.Errorf("granting, it is kept by %q", got)
 	}
@@ -222,8 +222,61 @@ func TestWhatIsKeptIsNotTaken(t *testing.T) {
 	w = in(t, StatusRevoking, deploy)
 	w.rule(rules{})
 	must(t)(w.ask(dee, "req-b", deploy))
-	must(t)(w.do(writ, "req-b", BeginGrant{"jws"}))
+	must(t)(w.do(writ, "req-b", BeginGrant{Writ: "jws"}))
 	if got := keeper(); got != "" {
 		t.Errorf("a password of its own is kept by %s", got)
 	}
+}
+
+// TestAbsenceElsewhereProvesNothing: only where access may have been made can it
+// be seen to be gone, L1.
+func TestAbsenceElsewhereProvesNothing(t *testing.T) {
+	for _, c := range []struct {
+		what       string
+		made, read string
+		status     Status
+		says       string
+		keptBy     ID
+	}{
+		{what: "the same place", made: "one", read: "one", status: StatusClosed},
+		{what: "another place", made: "one", read: "two", status: StatusRevoking, says: "access was made at one, but target db now leads to two; point its configuration back until req-a has ended"},
+		{what: "no place", made: "one", read: "", status: StatusRevoking, says: "leads to an unknown place"},
+		{what: "nothing was called", made: "", read: "two", status: StatusClosed},
+		{what: "somebody else holds it", made: "one", read: "two", keptBy: "req-b", status: StatusClosed},
+	} {
+		w, must := in(t, StatusAuthorized, deploy), must(t)
+		must(w.do(writ, "req-a", BeginGrant{Writ: "jws", Instance: c.made}))
+		must(w.do(writ, "req-a", ReportGrant{Attempt: 1, Problem: "the answer was lost"}))
+		must(w.do(sol, "req-a", Revoke{}))
+		f := w.facts(writ, "req-a")
+		if c.keptBy != "" {
+			f.Siblings = []Live{{ID: c.keptBy, Status: StatusActive}}
+		}
+		must(w.decide("req-a", BeginRevoke{}, f))
+		must(w.do(writ, "req-a", ReportRevoke{Attempt: w.request("req-a").Attempt, Seen: seen(Absent), Instance: c.read}))
+		if r := w.request("req-a"); r.Status != c.status || !strings.Contains(r.Problem, c.says) {
+			t.Errorf("%s: %s, %q", c.what, r.Status, r.Problem)
+		}
+	}
+}
+
+// TestOneRequestIsMadeAtOnePlace: a second try elsewhere ends it instead; a try
+// that was never made is not held against the next.
+func TestOneRequestIsMadeAtOnePlace(t *testing.T) {
+	w, must := in(t, StatusAuthorized, deploy), must(t)
+	try := func(instance string) {
+		must(w.do(writ, "req-a", BeginGrant{Writ: "jws", Instance: instance}))
+		if w.request("req-a").Status == StatusGranting {
+			must(w.do(writ, "req-a", ReportGrant{Attempt: w.request("req-a").Attempt, Problem: "down"}))
+		}
+	}
+	try("")
+	try("one")
+	try("")
+	try("one")
+	if r := w.request("req-a"); r.Status != StatusGranting || r.Instance != "one" {
+		t.Errorf("%s at %q", r.Status, r.Instance)
+	}
+	try("two")
+	wantEnd(t, "elsewhere", w, DefinitionChanged, "access was made at one")
 }

@@ -43,6 +43,8 @@ func TestAuditSeesForgedHistories(t *testing.T) {
 		{"a grant that was not seen", with("granted", func(b Granted) Body { b.Seen.State = Absent; return b }), "the read-back says otherwise"},
 		{"attempts that go back", with("revoke-begun", func(b RevokeBegun) Body { b.Attempt = 1; return b }), "attempt 1 after 4"},
 		{"closed while it is there", with("revoked", func(b Revoked) Body { b.Seen.State = Present; return b }), "the read-back says otherwise"},
+		{"closed by a look elsewhere", with("revoked", func(b Revoked) Body { b.Instance = "two"; return b }), "the read-back says otherwise"},
+		{"begun at another place", with("grant-begun", func(b GrantBegun) Body { b.Instance = "two"; return b }), "the read-back says otherwise"},
 		{"closed unread", with("revoked", func(b Revoked) Body { b.Seen.State = Unread; return b }), "the read-back says otherwise"},
 		{"closed by an earlier attempt", with("revoked", func(b Revoked) Body { b.Attempt--; return b }), "stale answer"},
 		{"kept by nobody", with("revoked", func(b Revoked) Body { b.KeptBy = "req-b"; b.Seen.State = Present; return b }), "the read-back says otherwise"},
@@ -79,14 +81,14 @@ func fullLife(t *testing.T) (history, Request) {
 		c  Command
 	}{
 		{writ, ReportGrant{Attempt: 1, Problem: "down"}},
-		{writ, BeginGrant{}},
+		{writ, BeginGrant{Instance: "one"}},
 		{writ, ReportGrant{Attempt: 2, Seen: seen(Present)}},
 		{fay, Claim{}},
 		{sol, Revoke{}},
 		{writ, BeginRevoke{}},
 		{writ, ReportRevoke{Attempt: 4, Problem: "down"}},
 		{writ, BeginRevoke{}},
-		{writ, ReportRevoke{Attempt: 5, Seen: seen(Absent)}},
+		{writ, ReportRevoke{Attempt: 5, Seen: seen(Absent), Instance: "one"}},
 	} {
 		must(t)(w.do(s.by, "req-a", s.c))
 	}

@@ -10,7 +10,8 @@ import (
 type (
 	// BeginGrant says that the target is about to be called.
 	BeginGrant struct {
-		Writ string // JWS of r.Order(), made when there is none yet
+		Writ     string // JWS of r.Order(), made when there is none yet
+		Instance string // which the target is now; empty: it did not say, and is not called
 	}
 	// ReportGrant says what came of it. An empty Problem is success.
 	ReportGrant struct {
@@ -28,6 +29,10 @@ type (
 	GrantBegun struct {
 		Attempt int    `json:"attempt"`
 		Writ    string `json:"writ,omitempty"` // JWS, with the first attempt
+
+		// Instance is which one of all systems that the target's configuration may
+		// lead to is called, in the connector's words.
+		Instance string `json:"instance,omitempty"`
 	}
 	// Granted says that access exists, and what was read back.
 	Granted struct {
@@ -58,7 +63,10 @@ func (c BeginGrant) decide(r Request, f Facts) ([]Body, error) {
 			return nil, Errorf(Unavailable, "%s waits: the same access is being taken away for %s", r.ID, s.ID)
 		}
 	}
-	b := GrantBegun{Attempt: r.Attempt + 1}
+	if c.Instance != "" && r.Elsewhere(c.Instance) != nil {
+		return []Body{Ended{Cause: DefinitionChanged, Detail: r.Elsewhere(c.Instance).Error()}}, nil
+	}
+	b := GrantBegun{Attempt: r.Attempt + 1, Instance: c.Instance}
 	if r.Writ == "" {
 		b.Writ = c.Writ
 	}
@@ -167,6 +175,9 @@ func (b GrantBegun) apply(r *Request, _ Event) {
 	r.Attempt, r.InFlight = b.Attempt, true
 	if r.Writ == "" {
 		r.Writ = b.Writ
+	}
+	if r.Instance == "" {
+		r.Instance = b.Instance
 	}
 }
 

@@ -57,7 +57,7 @@ func TestNothingIsGrantedOnOldFacts(t *testing.T) {
 			w := in(t, status, deploy)
 			f := w.facts(writ, "req-a")
 			c.facts(w, &f)
-			must(t)(w.decide("req-a", BeginGrant{"jws"}, f))
+			must(t)(w.decide("req-a", BeginGrant{Writ: "jws"}, f))
 			wantEnd(t, string(status)+": "+c.what, w, c.cause, c.says)
 		}
 	}
@@ -121,12 +121,12 @@ func TestLateStart(t *testing.T) {
 	a.StartBy = monday.Add(time.Hour)
 	w := in(t, StatusAuthorized, a)
 	w.now = a.StartBy.Add(1)
-	must(t)(w.do(writ, "req-a", BeginGrant{"jws"}))
+	must(t)(w.do(writ, "req-a", BeginGrant{Writ: "jws"}))
 	wantEnd(t, "late", w, LateStart, "")
 
 	w = in(t, StatusAuthorized, a)
 	w.now = a.StartBy
-	must(t)(w.do(writ, "req-a", BeginGrant{"jws"}))
+	must(t)(w.do(writ, "req-a", BeginGrant{Writ: "jws"}))
 	w.now = a.StartBy.Add(time.Second)
 	must(t)(w.do(writ, "req-a", Recheck{}))
 	must(t)(w.do(writ, "req-a", ReportGrant{Attempt: 1, Seen: seen(Present)}))
@@ -135,16 +135,16 @@ func TestLateStart(t *testing.T) {
 	}
 
 	for what, c := range map[string][]Command{
-		"failed":                  {ReportGrant{Attempt: 1, Problem: "down"}, BeginGrant{"jws"}},
+		"failed":                  {ReportGrant{Attempt: 1, Problem: "down"}, BeginGrant{Writ: "jws"}},
 		"failed, and looked at":   {ReportGrant{Attempt: 1, Problem: "down"}, Recheck{}},
-		"never answered":          {BeginGrant{"jws"}},
-		"answered after that":     {BeginGrant{"jws"}, ReportGrant{Attempt: 1, Seen: seen(Present)}},
-		"answered no after that":  {BeginGrant{"jws"}, ReportGrant{Attempt: 1, Problem: "no", Refused: true}},
-		"failed, then taken away": {ReportGrant{Attempt: 1, Problem: "down"}, BeginGrant{"jws"}, BeginRevoke{}},
+		"never answered":          {BeginGrant{Writ: "jws"}},
+		"answered after that":     {BeginGrant{Writ: "jws"}, ReportGrant{Attempt: 1, Seen: seen(Present)}},
+		"answered no after that":  {BeginGrant{Writ: "jws"}, ReportGrant{Attempt: 1, Problem: "no", Refused: true}},
+		"failed, then taken away": {ReportGrant{Attempt: 1, Problem: "down"}, BeginGrant{Writ: "jws"}, BeginRevoke{}},
 	} {
 		w = in(t, StatusAuthorized, a)
 		w.now = a.StartBy
-		must(t)(w.do(writ, "req-a", BeginGrant{"jws"}))
+		must(t)(w.do(writ, "req-a", BeginGrant{Writ: "jws"}))
 		w.now = a.StartBy.Add(time.Minute)
 		for _, c := range c {
 			must(t)(w.do(writ, "req-a", c))
@@ -153,7 +153,7 @@ func TestLateStart(t *testing.T) {
 	}
 
 	w = in(t, StatusAuthorized, a) // and it does not wait for the next try to end
-	must(t)(w.do(writ, "req-a", BeginGrant{"jws"}))
+	must(t)(w.do(writ, "req-a", BeginGrant{Writ: "jws"}))
 	w.now = a.StartBy.Add(-time.Second / 2)
 	must(t)(w.do(writ, "req-a", ReportGrant{Attempt: 1, Problem: "down"}))
 	if task, due := w.request("req-a").Todo(); task != DoGrant || !due.After(a.StartBy) || due.After(a.StartBy.Add(time.Millisecond)) {
@@ -169,10 +169,10 @@ func TestGrantNotBeforeItsTime(t *testing.T) {
 		t.Errorf("to do: %s at %s", task, due)
 	}
 	w.now = a.StartAt.Add(-1)
-	_, err := w.do(writ, "req-a", BeginGrant{"jws"})
+	_, err := w.do(writ, "req-a", BeginGrant{Writ: "jws"})
 	refused(t, "early", err, Conflict, "req-a starts at 2026-11-02T10:00:00Z")
 	w.now = a.StartAt
-	must(t)(w.do(writ, "req-a", BeginGrant{"jws"}))
+	must(t)(w.do(writ, "req-a", BeginGrant{Writ: "jws"}))
 }
 
 // TestNoWritNoAccess: the first attempt brings the writ, and none replaces it.
@@ -180,8 +180,8 @@ func TestNoWritNoAccess(t *testing.T) {
 	w := in(t, StatusAuthorized, deploy)
 	_, err := w.do(writ, "req-a", BeginGrant{})
 	refused(t, "without a writ", err, Invalid, "without one nothing is granted")
-	must(t)(w.do(writ, "req-a", BeginGrant{"first"}))
-	must(t)(w.do(writ, "req-a", BeginGrant{"second"}))
+	must(t)(w.do(writ, "req-a", BeginGrant{Writ: "first"}))
+	must(t)(w.do(writ, "req-a", BeginGrant{Writ: "second"}))
 	must(t)(w.do(writ, "req-a", BeginGrant{}))
 	if r := w.request("req-a"); r.Writ != "first" || r.Attempt != 3 {
 		t.Errorf("attempt %d has the writ %q", r.Attempt, r.Writ)
@@ -245,8 +245,8 @@ func TestGrantWaitsForARevoke(t *testing.T) {
 	w.rule(rules{})
 	must(t)(w.ask(dee, "req-b", readers))
 	must(t)(w.do(writ, "req-a", BeginRevoke{}))
-	_, err := w.do(writ, "req-b", BeginGrant{"jws"})
+	_, err := w.do(writ, "req-b", BeginGrant{Writ: "jws"})
 	refused(t, "under way", err, Unavailable, "req-b waits: the same access is being taken away for req-a")
 	must(t)(w.do(writ, "req-a", ReportRevoke{Attempt: w.request("req-a").Attempt, Seen: seen(Absent)}))
-	must(t)(w.do(writ, "req-b", BeginGrant{"jws"}))
+	must(t)(w.do(writ, "req-b", BeginGrant{Writ: "jws"}))
 }

@@ -53,6 +53,7 @@ type auditor struct {
 	begun      int // the grant or revoke that is under way; 0: none
 	attempt    int
 	keeper     ID
+	instance   string // where access may have been made
 }
 
 // A vote is whose it is: UIDs, and persons where they are known.
@@ -92,7 +93,8 @@ func (a *auditor) see(e entry) error {
 	case RevokeBegun:
 		err = a.revokeBegun(b, e)
 	case Revoked:
-		err = a.answered(b.Attempt, b.Seen.State == Absent && b.KeptBy == "" || b.KeptBy != "" && b.KeptBy == a.keeper)
+		here := a.instance == "" || b.Instance == a.instance
+		err = a.answered(b.Attempt, b.Seen.State == Absent && b.KeptBy == "" && here || b.KeptBy != "" && b.KeptBy == a.keeper)
 	case RevokeFailed:
 		err = a.answered(b.Attempt, true)
 	}
@@ -255,6 +257,11 @@ func (a *auditor) grantBegun(b GrantBegun, e entry) error {
 		return fmt.Errorf("the definition changed")
 	case slices.ContainsFunc(e.facts.Siblings, func(l Live) bool { return l.Status == StatusRevoking && l.InFlight }):
 		return fmt.Errorf("while the same access is being taken away")
+	}
+	if b.Instance != "" && a.instance != "" && b.Instance != a.instance {
+		return fmt.Errorf("begun at %s and at %s", a.instance, b.Instance)
+	} else if b.Instance != "" {
+		a.instance = b.Instance
 	}
 	return a.begin(b.Attempt)
 }

@@ -28,7 +28,7 @@ func TestLastOneOutWhoeverItIs(t *testing.T) {
 			if s.what == begin {
 				holders = append(holders, s.who)
 				must(w.ask(askers[s.who], id, Ask{Subject: subjects[s.who], Entitlement: "db/readers", For: hour}))
-				must(w.do(writ, id, BeginGrant{"jws"}))
+				must(w.do(writ, id, BeginGrant{Writ: "jws"}))
 				must(w.do(writ, id, ReportGrant{Attempt: w.request(id).Attempt, Receipt: Receipt{External: "x"}, Seen: seen(Present)}))
 				there = true
 			} else {

@@ -116,7 +116,7 @@ func in(t *testing.T, status Status, a Ask) *world {
 	}{
 		{ann, Approve{Digest: digest}},
 		{cyd, Approve{Digest: digest}},
-		{writ, BeginGrant{"jws"}},
+		{writ, BeginGrant{Writ: "jws"}},
 		{writ, ReportGrant{Attempt: 1, Receipt: Receipt{External: "x"}, Seen: Observation{State: Present}}},
 		{sol, Revoke{}},
 		{writ, BeginRevoke{}},

@@ -216,7 +216,7 @@ func (f *fate) useful(id ID) (Ref, ID, Command) {
 			f.now = due
 		}
 		if r.Status == StatusAuthorized || !r.InFlight {
-			return writ, id, BeginGrant{"jws"}
+			return writ, id, BeginGrant{Writ: "jws", Instance: "one"}
 		}
 		return writ, id, ReportGrant{Attempt: r.Attempt, Seen: Observation{State: Present}}
 	case StatusActive:
@@ -227,7 +227,7 @@ func (f *fate) useful(id ID) (Ref, ID, Command) {
 		return r.Terms.Requester.Name, id, pick(f, []Command{Claim{}, Release{}})
 	case StatusRevoking:
 		if r.InFlight {
-			return writ, id, ReportRevoke{Attempt: r.Attempt, Seen: Observation{State: Absent}}
+			return writ, id, ReportRevoke{Attempt: r.Attempt, Seen: Observation{State: Absent}, Instance: r.Instance}
 		}
 		return writ, id, BeginRevoke{}
 	}
@@ -246,10 +246,11 @@ func (f *fate) anything(id ID) Command {
 	attempt := r.Attempt - pick(f, []int{0, 0, 1, 2})
 	seen := Observation{State: pick(f, []State{Present, Absent, Unread})}
 	problem := pick(f, []string{"", "", "the target is down"})
+	place := pick(f, []string{"one", "one", "one", "two", ""})
 	return pick(f, []Command{
 		Approve{Digest: digest}, Approve{Digest: digest}, Approve{Digest: digest}, Deny{Digest: digest}, Withdraw{}, Lapse{}, Claim{}, Release{}, Revoke{}, Expire{}, Recheck{}, Recheck{},
-		BeginGrant{pick(f, []string{"jws", ""})}, ReportGrant{attempt, Receipt{External: "x"}, seen, problem, f.chance(20)},
-		BeginRevoke{}, ReportRevoke{attempt, seen, problem}, Find{seen}, Remind{}, Escalate{}, f.narrower(r), Require{digest, pick(f, names)},
+		BeginGrant{pick(f, []string{"jws", ""}), place}, ReportGrant{attempt, Receipt{External: "x"}, seen, problem, f.chance(20)},
+		BeginRevoke{}, ReportRevoke{attempt, seen, place, problem}, Find{seen}, Remind{}, Escalate{}, f.narrower(r), Require{digest, pick(f, names)},
 		Meet{pick(f, []string{"incident/INC-7", "ticket/CHG-1", "review/2026", "incident/other"})},
 	})
 }
@@ -353,10 +354,10 @@ func (f *fate) work(id ID) error {
 		if r.InFlight {
 			return f.try(writ, id, ReportGrant{Attempt: r.Attempt, Seen: Observation{State: Present}})
 		}
-		return f.try(writ, id, BeginGrant{"jws"})
+		return f.try(writ, id, BeginGrant{Writ: "jws", Instance: "one"})
 	case DoRevoke:
 		if r.InFlight {
-			return f.try(writ, id, ReportRevoke{Attempt: r.Attempt, Seen: Observation{State: Absent}})
+			return f.try(writ, id, ReportRevoke{Attempt: r.Attempt, Seen: Observation{State: Absent}, Instance: r.Instance})
 		}
 		return f.try(writ, id, BeginRevoke{})
 	}

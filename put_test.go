@@ -121,7 +121,7 @@ func TestANameMadeAgainIsAnother(t *testing.T) {
 	if _, ok := w.dir.Who(was.Party()); ok {
 		t.Error("the first is somebody still")
 	}
-	must(t)(w.do(writ, "req-a", BeginGrant{"jws"}))
+	must(t)(w.do(writ, "req-a", BeginGrant{Writ: "jws"}))
 	wantEnd(t, "made again", w, IdentityRetired, "")
 }
 

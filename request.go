@@ -61,6 +61,7 @@ type Request struct {
 	Retry    time.Time   `json:"retry,omitzero"`     // when the next call is due
 	KeptBy   ID          `json:"keptBy,omitempty"`   // the request that keeps this access after the end
 	Problem  string      `json:"problem,omitempty"`  // of the last failure
+	Instance string      `json:"instance,omitempty"` // of the target, where access may have been made
 	Receipt  Receipt     `json:"receipt,omitzero"`
 	Seen     Observation `json:"seen,omitzero"` // the last read-back
 	Claimed  *Claimed    `json:"claimed,omitempty"`

@@ -10,9 +10,10 @@ type (
 	// read-back in Seen shows that the access is gone, or that another request
 	// holds it.
 	ReportRevoke struct {
-		Attempt int
-		Seen    Observation
-		Problem string
+		Attempt  int
+		Seen     Observation
+		Instance string // of the target, where it was told and read
+		Problem  string
 	}
 	// Find says that access was seen which should not be there.
 	Find struct {
@@ -32,6 +33,8 @@ type (
 		Attempt int         `json:"attempt"`
 		Seen    Observation `json:"seen"`
 		KeptBy  ID          `json:"keptBy,omitempty"`
+
+		Instance string `json:"instance,omitempty"` // of the target, where that was read
 	}
 	// RevokeFailed says that it is not known to be gone. It is tried again, for ever.
 	RevokeFailed struct {
@@ -67,10 +70,24 @@ func (c ReportRevoke) decide(r Request, _ Facts) ([]Body, error) {
 	switch {
 	case c.Problem != "":
 		return []Body{RevokeFailed{c.Attempt, c.Problem}}, nil
+	case r.KeptBy == "" && r.Elsewhere(c.Instance) != nil:
+		return []Body{RevokeFailed{c.Attempt, r.Elsewhere(c.Instance).Error()}}, nil
 	case !gone:
 		return []Body{RevokeFailed{c.Attempt, "the target was told, but the access still shows as " + string(c.Seen.State)}}, nil
 	}
-	return []Body{Revoked{c.Attempt, c.Seen, r.KeptBy}}, nil
+	return []Body{Revoked{c.Attempt, c.Seen, r.KeptBy, c.Instance}}, nil
+}
+
+// Elsewhere says that what is seen at an instance of the target proves nothing
+// about this request, if so: access may have been made at another one. No call is
+// begun before it is on record where, and none at a second place; so where
+// nothing is on record, nothing was made.
+func (r Request) Elsewhere(instance string) error {
+	if r.Instance == "" || r.Instance == instance {
+		return nil
+	}
+	return Errorf(Unavailable, "access was made at %s, but target %s now leads to %s; point its configuration back until %s has ended",
+		r.Instance, r.Terms.Entitlement.Target, orElse(instance, "an unknown place"), r.ID)
 }
 
 func (c Find) decide(r Request, _ Facts) ([]Body, error) {

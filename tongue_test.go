@@ -84,11 +84,11 @@ func (s *story) act(by Ref, id ID, verb string, w words) ([]Event, error) {
 	case "meet":
 		return s.do(by, id, Meet{w.rest[1]})
 	case "begin-grant":
-		return s.do(by, id, BeginGrant{strings.TrimPrefix(w.take("writ", "jws"), "none")})
+		return s.do(by, id, BeginGrant{strings.TrimPrefix(w.take("writ", "jws"), "none"), w.take("at", "")})
 	case "report-grant":
 		return s.do(by, id, ReportGrant{attempt, Receipt{}, seen(Present), w.take("failed", ""), refused})
 	case "report-revoke":
-		return s.do(by, id, ReportRevoke{attempt, seen(Absent), w.take("failed", "")})
+		return s.do(by, id, ReportRevoke{attempt, seen(Absent), w.take("at", ""), w.take("failed", "")})
 	case "find":
 		return s.do(by, id, Find{seen(Present)})
 	}
@@ -190,7 +190,7 @@ func (s *story) bring(id ID, to Status) {
 		case StatusPending:
 			by, c = r.Waiting()[0].Name, Approve{Digest: r.Digest}
 		case StatusAuthorized:
-			c = BeginGrant{"jws"}
+			c = BeginGrant{Writ: "jws"}
 		case StatusGranting:
 			c = ReportGrant{Attempt: r.Attempt, Seen: Observation{State: Present}}
 		case StatusActive:

@@ -32,7 +32,7 @@ var sayings = []saying{
 	{"deny", cyd, func(r Request) Command { return Deny{Digest: r.Digest} }},
 	{"withdraw", fay, always(Withdraw{})},
 	{"lapse", writ, always(Lapse{})},
-	{"begin grant", writ, always(BeginGrant{"jws"})},
+	{"begin grant", writ, always(BeginGrant{Writ: "jws"})},
 	{"report grant", writ, func(r Request) Command { return ReportGrant{Attempt: r.Attempt, Seen: seen(Present)} }},
 	{"report grant, unread", writ, func(r Request) Command { return ReportGrant{Attempt: r.Attempt, Seen: seen(Unread)} }},
 	{"report grant, not there", writ, func(r Request) Command { return ReportGrant{Attempt: r.Attempt, Seen: seen(Absent)} }},

@@ -42,6 +42,16 @@ type Connector interface {
 	Close() error
 }
 
+// A Locator is a Connector that can tell which one of all systems its
+// configuration leads to: an address may lead to another server tomorrow, where
+// absence proves nothing. It then does what an order with an Instance asks for at
+// that instance, or returns an error and does nothing.
+type Locator interface {
+	// Instance returns what is the same for as long as access made there exists
+	// there, whatever the way to it: never an address. It may be remembered.
+	Instance(ctx context.Context) (string, error)
+}
+
 // A Driver opens the connectors of one kind of system.
 type Driver interface {
 	Manifest() Manifest
@@ -105,6 +115,7 @@ type Order struct {
 	Grant       json.RawMessage   // the entitlement's grant section
 	Scope       map[string]string // the approved scope parameters
 	PublicKey   string            // what a certificate is to be issued for: PEM CSR or OpenSSH public key
+	Instance    string            // where it must be done, in the words of a Locator; nothing to any other; empty: wherever
 	From        time.Time
 	Until       time.Time // absolute: nothing may outlive it
 }

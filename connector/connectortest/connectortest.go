@@ -107,6 +107,8 @@ var checks = []check{
 	{"revoking what never was is success", revokeNothing},
 	{"revoking ends open sessions", revokeOpen},
 	{"requests are independent", independent},
+	{"an order for another instance does nothing", located},
+	{"shared access is the same whoever it is for", shared},
 	{"calls may come at once", concurrent},
 	{"nothing outlives until", expire},
 	{"changed access is observed", altered},

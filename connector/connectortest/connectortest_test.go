@@ -30,6 +30,8 @@ var broken = []struct{ check, connector, complaint string }{
 	{"revoking what never was is success", "cannot revoke what is not there", "no such guest"},
 	{"revoking ends open sessions", "leaves sessions open", "still open"},
 	{"requests are independent", "revokes everything", "does not work"},
+	{"an order for another instance does nothing", "does it wherever it is", "a grant for another instance"},
+	{"shared access is the same whoever it is for", "makes the name from the subject", "by one grant section"},
 	{"calls may come at once", "cannot do two at once", "busy"},
 	{"nothing outlives until", "ends late", "still works"},
 	{"nothing outlives until", "knows no end", "the observation does not"},
@@ -56,8 +58,12 @@ func TestEachCheckCatchesABrokenConnector(t *testing.T) {
 			if at < 0 {
 				t.Fatal("there is no such check")
 			}
+			kind := connector.APIKey
+			if b.connector == "makes the name from the subject" {
+				kind = connector.Membership
+			}
 			log, failed := record(t, func(t testing.TB) {
-				checks[at].run(newSuite(t, doorHarness(b.connector, true), connector.APIKey))
+				checks[at].run(newSuite(t, doorHarness(b.connector, true), kind))
 			})
 			if !failed || !strings.Contains(log, b.complaint) {
 				t.Errorf("failed: %t, want true; complaint: %q, want one with %q", failed, log, b.complaint)

@@ -23,6 +23,7 @@ import (
 // A door is a small but real system: whoever is on its list and knows their word
 // gets in. It is asked over TCP, one line of JSON for each question.
 type door struct {
+	id     string
 	mu     sync.Mutex
 	guests map[string]guest
 }
@@ -35,21 +36,26 @@ type guest struct {
 type question struct {
 	Do string // put, drop, drop-all, list, enter
 	guest
+	Door string // which one is meant, if not any
 }
 
 type answer struct {
 	Guests  []guest
 	Refused string
+	Door    string // which one answers
 }
 
 func (d *door) ask(q question) (a answer) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if a.Door = d.id; q.Door != "" && q.Door != d.id {
+		return a
+	}
 	there, ok := d.guests[q.Name]
 	switch q.Do {
 	case "put":
 		if q.Room == "no-such-room" {
-			return answer{Refused: "there is no such room"}
+			return answer{Refused: "there is no such room", Door: d.id}
 		}
 		d.guests[q.Name] = q.guest
 	case "drop":
@@ -64,7 +70,7 @@ func (d *door) ask(q question) (a answer) {
 		}
 	case "enter":
 		if !ok || there.Word != q.Word || !there.Until.IsZero() && time.Now().After(there.Until) {
-			return answer{Refused: "you are not on the list"}
+			return answer{Refused: "you are not on the list", Door: d.id}
 		}
 	}
 	return a
@@ -168,6 +174,9 @@ func (c *doorConn) ask(ctx context.Context, q question) (a answer, err error) {
 	} else if a, err = over(ctx, c.config.Addr, q); err != nil {
 		return a, fmt.Errorf("door: %w", cmp.Or(ctx.Err(), err))
 	}
+	if q.Door != "" && q.Door != a.Door {
+		return a, fmt.Errorf("door: this is %s, not %s", a.Door, q.Door)
+	}
 	if a.Refused != "" {
 		err = fmt.Errorf("door: %s: %w", a.Refused, connector.ErrRefused)
 	}
@@ -187,8 +196,23 @@ func over(ctx context.Context, addr string, q question) (a answer, err error) {
 	return a, err
 }
 
+func (c *doorConn) Instance(ctx context.Context) (string, error) {
+	a, err := c.ask(ctx, question{Do: "list"})
+	return a.Door, err
+}
+
+// about is a question about what an order is for.
+func (c *doorConn) about(do string, o connector.Order, g guest) question {
+	if c.broken == "does it wherever it is" {
+		o.Instance = ""
+	}
+	return question{do, g, o.Instance}
+}
+
 func (c *doorConn) name(o connector.Order) string {
 	switch c.broken {
+	case "makes the name from the subject":
+		return "guest-" + o.SubjectUID
 	case "makes a new name each time":
 		return "guest-" + o.Request + "-" + rand.Text()
 	case "makes a new name after an error":
@@ -202,7 +226,7 @@ func (c *doorConn) Grant(ctx context.Context, o connector.Order) (r connector.Re
 	if err := c.decode(o.Grant, &section, "grants whatever is asked"); err != nil {
 		return r, err
 	}
-	if o.Kind != connector.APIKey && c.broken != "grants whatever is asked" {
+	if o.Kind != connector.APIKey && c.broken != "grants whatever is asked" && c.broken != "makes the name from the subject" {
 		return r, fmt.Errorf("door: kind %q: %w", o.Kind, connector.ErrRefused)
 	}
 	g := guest{Name: c.name(o), Word: rand.Text(), Request: o.Request, Room: section.Room, Until: o.Until}
@@ -228,7 +252,7 @@ func (c *doorConn) Grant(ctx context.Context, o connector.Order) (r connector.Re
 	case "grants nothing":
 		return r, nil
 	}
-	if _, err = c.ask(ctx, question{"put", g}); err != nil {
+	if _, err = c.ask(ctx, c.about("put", o, g)); err != nil {
 		c.failed.Add(1)
 		return connector.Receipt{}, err
 	}
@@ -236,7 +260,7 @@ func (c *doorConn) Grant(ctx context.Context, o connector.Order) (r connector.Re
 }
 
 func (c *doorConn) Revoke(ctx context.Context, o connector.Order, r connector.Receipt) error {
-	q := question{"drop", guest{Name: c.name(o)}}
+	q := c.about("drop", o, guest{Name: c.name(o)})
 	switch c.broken {
 	case "revokes nothing":
 		return nil
@@ -249,7 +273,7 @@ func (c *doorConn) Revoke(ctx context.Context, o connector.Order, r connector.Re
 			return nil
 		}
 	case "cannot revoke what is not there":
-		if a, err := c.ask(ctx, question{"list", q.guest}); err != nil || len(a.Guests) == 0 {
+		if a, err := c.ask(ctx, c.about("list", o, q.guest)); err != nil || len(a.Guests) == 0 {
 			return errors.Join(errors.New("door: no such guest"), err)
 		}
 	}
@@ -258,7 +282,7 @@ func (c *doorConn) Revoke(ctx context.Context, o connector.Order, r connector.Re
 }
 
 func (c *doorConn) Observe(ctx context.Context, o connector.Order, _ connector.Receipt) (connector.Observation, error) {
-	a, err := c.ask(ctx, question{"list", guest{Name: c.name(o)}})
+	a, err := c.ask(ctx, c.about("list", o, guest{Name: c.name(o)}))
 	switch {
 	case err != nil && c.broken != "takes an error for absence":
 		return connector.Observation{}, err
@@ -304,7 +328,7 @@ func (c *doorConn) Close() error { return nil }
 // doorHarness is the harness of a connector that is broken in one way, or in none.
 func doorHarness(broken string, network bool) Harness {
 	return Harness{Driver: doorDriver{broken}, Public: []string{"DOOR_NAME"}, Life: 300 * time.Millisecond, Target: func(t testing.TB) Target {
-		d := &door{guests: map[string]guest{}}
+		d := &door{id: rand.Text(), guests: map[string]guest{}}
 		target := d.target(broken)
 		if network {
 			target.Addr = d.serve(t)
@@ -320,7 +344,7 @@ func doorHarness(broken string, network bool) Harness {
 
 func (d *door) target(broken string) Target {
 	enter := func(_ context.Context, _ connector.Order, c *connector.Credential) error {
-		return refusal(d.ask(question{"enter", guest{Name: c.Env["DOOR_NAME"].Reveal(), Word: c.Env["DOOR_WORD"].Reveal()}}))
+		return refusal(d.ask(question{Do: "enter", guest: guest{Name: c.Env["DOOR_NAME"].Reveal(), Word: c.Env["DOOR_WORD"].Reveal()}}))
 	}
 	return Target{
 		Config: func(addr string) json.RawMessage { return marshal(doorConfig{Addr: addr}) },
@@ -339,12 +363,12 @@ func (d *door) target(broken string) Target {
 			}, nil
 		},
 		Alter: map[string]func(connector.Order, connector.Receipt) bool{"another room": func(_ connector.Order, r connector.Receipt) bool {
-			g := d.ask(question{"list", guest{Name: r.External}}).Guests[0]
+			g := d.ask(question{Do: "list", guest: guest{Name: r.External}}).Guests[0]
 			g.Room = "vault"
-			return refusal(d.ask(question{"put", g})) == nil
+			return refusal(d.ask(question{Do: "put", guest: g})) == nil
 		}},
 		Foreign: func() string {
-			d.ask(question{"put", guest{Name: "by-hand"}})
+			d.ask(question{Do: "put", guest: guest{Name: "by-hand"}})
 			return "by-hand"
 		},
 		Refuse: func(connector.Kind) map[string]connector.Order {

@@ -145,6 +145,58 @@ func independent(s *suite) {
 	s.counts(0)
 }
 
+// located holds a Locator to its word. A connector that is none has nothing to show.
+func located(s *suite) {
+	c, o := s.open(s.target.Addr), s.order()
+	l, ok := c.(watched).Connector.(connector.Locator)
+	if !ok {
+		return
+	}
+	here, err := l.Instance(s.Context())
+	if err != nil || here == "" {
+		s.Fatalf("instance: %q, %v", here, err)
+	}
+	again, err := s.open(s.target.Addr).(watched).Connector.(connector.Locator).Instance(s.Context())
+	if err != nil || again != here {
+		s.Errorf("one target is instance %q and then %q, %v", here, again, err)
+	}
+	elsewhere := o
+	o.Instance, elsewhere.Instance = here, here+" no more"
+	if _, err := c.Grant(s.Context(), elsewhere); err == nil || errors.Is(err, connector.ErrRefused) {
+		s.Errorf("a grant for another instance returned %v, want an error that another try can mend", err)
+	}
+	s.counts(0)
+	r := s.granted(c, o)
+	if err := c.Revoke(s.Context(), elsewhere, r); err == nil || errors.Is(err, connector.ErrRefused) {
+		s.Errorf("a revoke for another instance returned %v, want an error that another try can mend", err)
+	}
+	s.works(o, r.Credential)
+	s.revoked(c, o, r)
+	if seen, err := c.Observe(s.Context(), elsewhere, r); err == nil && seen.State != connector.Unread {
+		s.Errorf("what another instance has is observed here: %+v", seen)
+	}
+	s.observed(c, o, r, connector.Absent)
+}
+
+// shared grants one access to two subjects: which access it is, target, grant
+// section and scope say by themselves.
+func shared(s *suite) {
+	if !s.kind.Shared() {
+		return
+	}
+	c, o, other := s.open(s.target.Addr), s.order(), s.order()
+	other.Grant, other.Scope, other.Subject, other.SubjectUID = o.Grant, o.Scope, "service/another", "another"
+	r := s.granted(c, o)
+	once := s.target.Count() - s.before
+	second, err := c.Grant(s.Context(), other)
+	if err != nil || second.External != r.External {
+		s.Errorf("two subjects got %q and %q by one grant section: %v", r.External, second.External, err)
+	}
+	s.counts(once)
+	s.revoked(c, o, r)
+	s.counts(0)
+}
+
 // concurrent grants different requests at once, and one request many times at
 // once, as two workers would whose leases overlapped.
 func concurrent(s *suite) {

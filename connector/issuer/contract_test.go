@@ -135,6 +135,10 @@ type ownTarget struct {
 	db     *sql.DB
 }
 
+func (o ownTarget) Instance(ctx context.Context) (string, error) {
+	return o.Connector.(connector.Locator).Instance(ctx)
+}
+
 func (o ownTarget) Close() error {
 	_ = o.issuer.Close() // last uses are lost where the database is cut off
 	return o.db.Close()

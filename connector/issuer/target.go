@@ -58,6 +58,9 @@ type target struct {
 // Grant issues the credential. One issued before for the same request ends in
 // the same transaction.
 func (t *target) Grant(ctx context.Context, o connector.Order) (connector.Receipt, error) {
+	if err := here(o); err != nil {
+		return connector.Receipt{}, err
+	}
 	section, err := t.settings.Section(o)
 	if err != nil {
 		return connector.Receipt{}, err
@@ -98,11 +101,17 @@ func (t *target) row(o connector.Order, s mint.Section) row {
 // Revoke ends the credential of the request. From then on it is not active,
 // here at once and in every other process within a second.
 func (t *target) Revoke(ctx context.Context, o connector.Order, _ connector.Receipt) error {
+	if err := here(o); err != nil {
+		return err
+	}
 	return t.issuer.replace(ctx, o.Request, nil)
 }
 
 // Observe reads what the database says of the request.
 func (t *target) Observe(ctx context.Context, o connector.Order, receipt connector.Receipt) (connector.Observation, error) {
+	if err := here(o); err != nil {
+		return connector.Observation{State: connector.Unread}, err
+	}
 	rows, err := t.issuer.read(ctx, selectRows+`WHERE request = $1 ORDER BY changed`, o.Request)
 	if err != nil {
 		return connector.Observation{State: connector.Unread}, err
@@ -211,6 +220,20 @@ func (t *target) List(ctx context.Context, f func(connector.Observation) error) 
 			after = r.id
 		}
 		more = len(rows) == pageSize
+	}
+	return nil
+}
+
+// instance is the one authority there is, whatever the configuration.
+const instance = "built-in issuer"
+
+// Instance returns its name.
+func (t *target) Instance(ctx context.Context) (string, error) { return instance, ctx.Err() }
+
+// here refuses an order that is for elsewhere.
+func here(o connector.Order) error {
+	if o.Instance != "" && o.Instance != instance {
+		return fmt.Errorf("issuer: this is the %s, but the order is for %s", instance, o.Instance)
 	}
 	return nil
 }

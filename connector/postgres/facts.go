@@ -66,7 +66,7 @@ func (c *cluster) facts(ctx context.Context, o order) (facts, error) {
 		account = o.Member
 	}
 	var f facts
-	err := c.pool.QueryRow(ctx, readFacts, pgx.NamedArgs{"role": o.Role, "account": account, "heir": o.ReassignTo}).Scan(&f.Me, &f.Creates, &f.Signals, &f.Gives,
+	err := c.ask(ctx, o, readFacts, pgx.NamedArgs{"role": o.Role, "account": account, "heir": o.ReassignTo}, &f.Me, &f.Creates, &f.Signals, &f.Gives,
 		&f.RoleIs, &f.Danger, &f.Exists, &f.Super, &f.Comment, &f.Others, &f.Heir)
 	return f, fault(ctx, "look before granting", err)
 }

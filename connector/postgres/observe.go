@@ -82,7 +82,8 @@ var readRole = with + ` select ` + danger + `, ` + columns + source + found
 func (c *cluster) observePassword(ctx context.Context, o order, oid uint32) (connector.Observation, error) {
 	var r role
 	var danger []string
-	if err := c.pool.QueryRow(ctx, readRole, pgx.NamedArgs{"role": o.Role, "heir": o.ReassignTo, "name": o.name, "oid": oid}).Scan(append([]any{&danger}, r.fields()...)...); err != nil {
+	args := pgx.NamedArgs{"role": o.Role, "heir": o.ReassignTo, "name": o.name, "oid": oid}
+	if err := c.ask(ctx, o, readRole, args, append([]any{&danger}, r.fields()...)...); err != nil {
 		return connector.Observation{}, err
 	}
 	seen := r.observation()
@@ -187,7 +188,8 @@ var readMembership = with + ` select ` + danger + `, bool_or(m.admin_option),
 func (c *cluster) observeMembership(ctx context.Context, o order, granted bool) (connector.Observation, error) {
 	var danger, others []string
 	var admin bool
-	if err := c.pool.QueryRow(ctx, readMembership, pgx.NamedArgs{"role": o.Role, "heir": "", "member": o.Member, "receipt": granted}).Scan(&danger, &admin, &others); err != nil {
+	args := pgx.NamedArgs{"role": o.Role, "heir": "", "member": o.Member, "receipt": granted}
+	if err := c.ask(ctx, o, readMembership, args, &danger, &admin, &others); err != nil {
 		return connector.Observation{}, err
 	}
 	seen := observedMembership(o.Role, o.Member)

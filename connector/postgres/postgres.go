@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -127,7 +128,7 @@ func (d Driver) Open(ctx context.Context, data json.RawMessage, env connector.En
 		c.Database = shown.Database
 	}
 	done := make(chan struct{})
-	return &cluster{pool, c, passwords(done), sync.OnceFunc(func() { close(done) })}, nil
+	return &cluster{pool: pool, shown: c, passwords: passwords(done), done: sync.OnceFunc(func() { close(done) })}, nil
 }
 
 // A cluster is one PostgreSQL server, in its own word, that Writ has a role on.
@@ -136,6 +137,7 @@ type cluster struct {
 	shown     config // where holders connect
 	passwords <-chan password
 	done      func() // no more passwords are needed
+	instance  atomic.Pointer[string]
 }
 
 // Close closes the connections.

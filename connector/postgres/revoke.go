@@ -74,16 +74,13 @@ func oidOf(r connector.Receipt) uint32 {
 // no earlier Grant of the order is under way. Its caller may have given it up, or
 // may be a process that died; it would grant after we looked.
 func (c *cluster) settled(ctx context.Context, o order, look string, args pgx.NamedArgs, more ...any) (oid uint32, err error) {
-	var batch pgx.Batch
-	batch.Queue(`select pg_terminate_backend(pid, 5000) from pg_stat_get_activity(null)
-		where usesysid = quote_ident(current_user)::regrole and pid <> pg_backend_pid() and state = 'active' and starts_with(query, $1)`, o.tag())
-	batch.Queue(look, args).QueryRow(func(row pgx.Row) error {
-		if err := row.Scan(append([]any{&oid}, more...)...); !errors.Is(err, pgx.ErrNoRows) {
-			return err
-		}
-		return nil
-	})
-	return oid, c.pool.SendBatch(ctx, &batch).Close()
+	err = c.askAfter(ctx, o, `select pg_terminate_backend(pid, 5000) from pg_stat_get_activity(null)
+		where usesysid = quote_ident(current_user)::regrole and pid <> pg_backend_pid() and state = 'active' and starts_with(query, $1)`, []any{o.tag()},
+		look, args, append([]any{&oid}, more...)...)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = nil
+	}
+	return oid, err
 }
 
 // end makes sure by statement that nobody can come in any more through an

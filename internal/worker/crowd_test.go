@@ -63,7 +63,7 @@ func TestThousandsThatEndAtOnce(t *testing.T) {
 func (w *world) listed(t testing.TB, target string) (names []string) {
 	t.Helper()
 	dir := w.store.Directory()
-	c, err := w.targets.Connector(t.Context(), dir, writ.Definition{Target: target, TargetUID: dir.Targets[target].UID, Connector: dir.Targets[target].Connector})
+	c, err := w.targets.connector(t.Context(), dir, writ.Definition{Target: target, TargetUID: dir.Targets[target].UID, Connector: dir.Targets[target].Connector})
 	if err == nil {
 		err = c.List(t.Context(), func(seen connector.Observation) error {
 			names = append(names, seen.External)

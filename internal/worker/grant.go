@@ -14,17 +14,26 @@ import (
 	"github.com/writhq/writ/internal/store"
 )
 
-// grant makes access exist: prove that it was decided, sign the writ, say what
-// is about to be done, check the writ, do it, read it back, say what came of it.
+// grant makes access exist: prove that it was decided, look where the target is,
+// sign the writ, say what is about to be done, check the writ, do it, read it
+// back, say what came of it.
 func (w *Worker) grant(ctx context.Context, job store.Job, r writ.Request) error {
-	r, err := w.begin(ctx, job.ID, r)
-	if err != nil || r.Status != writ.StatusGranting {
+	if err := w.prove(ctx, job.ID, r); err != nil {
 		return err
 	}
 	call, cancel := context.WithDeadline(ctx, job.Until.Add(-w.Lease/6)) // leave time to record the outcome
 	defer cancel()
+	at, lost := w.locate(call, r.Terms.Entitlement)
+	r, err := w.begin(ctx, job.ID, r, at.name)
+	if err != nil || r.Status != writ.StatusGranting {
+		return err
+	}
 	report := writ.ReportGrant{Attempt: r.Attempt}
-	if err := w.carryOut(call, r, &report); err != nil {
+	err = lost // then nothing is called
+	if err == nil {
+		err = w.carryOut(call, r, at, &report)
+	}
+	if err != nil {
 		report.Problem, report.Refused = problem(err), refused(err)
 	}
 	if report.Problem != "" {
@@ -35,15 +44,36 @@ func (w *Worker) grant(ctx context.Context, job store.Job, r writ.Request) error
 	return err
 }
 
+// A place is a target and which one of all systems it is just now.
+type place struct {
+	connector.Connector
+	name string
+}
+
+// locate finds the place of access that is to be made: by the configuration that
+// its terms were approved with, and no other.
+func (w *Worker) locate(ctx context.Context, def writ.Definition) (at place, err error) {
+	defer recovered(&err)
+	is, err := w.Targets.connector(ctx, w.Store.Directory(), def)
+	if err != nil {
+		return place{}, err
+	}
+	if is.config != def.Config {
+		return place{}, writ.Errorf(writ.Unavailable, "the configuration of target %s is not the one that was approved", def.Target)
+	}
+	name, err := is.instance(ctx)
+	if err != nil {
+		return place{}, err
+	}
+	return place{is.Connector, name}, nil
+}
+
 // begin records the intent, with the signed writ the first time. Only a request
 // that was proven gets one, and nothing but that writ is carried out.
-func (w *Worker) begin(ctx context.Context, id writ.ID, r writ.Request) (writ.Request, error) {
-	err := w.prove(ctx, id, r)
-	if err != nil {
-		return r, err
-	}
-	c := writ.BeginGrant{}
+func (w *Worker) begin(ctx context.Context, id writ.ID, r writ.Request, instance string) (writ.Request, error) {
+	c := writ.BeginGrant{Instance: instance}
 	if r.Writ == "" {
+		var err error
 		if c.Writ, err = w.sign(r); err != nil {
 			return r, err
 		}
@@ -65,22 +95,19 @@ func (w *Worker) sign(r writ.Request) (string, error) {
 
 // carryOut does what the writ says, and nothing else: the connector sees only
 // what stands in the signed writ.
-func (w *Worker) carryOut(ctx context.Context, r writ.Request, report *writ.ReportGrant) (err error) {
+func (w *Worker) carryOut(ctx context.Context, r writ.Request, at place, report *writ.ReportGrant) (err error) {
 	defer recovered(&err)
 	o, err := w.verified(r)
 	if err != nil {
 		return err
 	}
-	c, err := w.Targets.Connector(ctx, w.Store.Directory(), o.Terms.Entitlement)
-	if err != nil {
-		return err
-	}
-	got, err := c.Grant(ctx, order(o))
+	what := order(o, at.name)
+	got, err := at.Grant(ctx, what)
 	if err != nil {
 		return err
 	}
 	report.Receipt = receipt(got)
-	if report.Seen, err = c.Observe(ctx, order(o), got); err != nil {
+	if report.Seen, err = at.Observe(ctx, what, got); err != nil {
 		return fmt.Errorf("access was granted but cannot be read back: %w", err)
 	}
 	if report.Seen.State == writ.Absent || len(report.Seen.Differs) > 0 {

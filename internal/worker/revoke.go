@@ -18,7 +18,7 @@ func (w *Worker) revoke(ctx context.Context, job store.Job) error {
 	call, cancel := context.WithDeadline(ctx, job.Until.Add(-w.Lease/6))
 	defer cancel()
 	report := writ.ReportRevoke{Attempt: r.Attempt}
-	if report.Seen, err = w.takeAway(call, r); err != nil {
+	if err = w.takeAway(call, r, &report); err != nil {
 		report.Problem = problem(err)
 	}
 	done, err := w.decide(ctx, r.ID, report)
@@ -49,26 +49,34 @@ func (w *Worker) account(ctx context.Context, report writ.ReportRevoke, r writ.R
 // alarmAfter is the objective for an end to be proven; past it each failure is an error.
 const alarmAfter = time.Minute
 
-func (w *Worker) takeAway(ctx context.Context, r writ.Request) (seen writ.Observation, err error) {
+// takeAway makes access stop where it was made, and nowhere else.
+func (w *Worker) takeAway(ctx context.Context, r writ.Request, report *writ.ReportRevoke) (err error) {
 	defer recovered(&err)
-	c, err := w.Targets.Connector(ctx, w.Store.Directory(), r.Terms.Entitlement)
+	c, err := w.Targets.connector(ctx, w.Store.Directory(), r.Terms.Entitlement)
 	if err != nil {
-		return writ.Observation{}, err
+		return err
+	}
+	if report.Instance, err = c.instance(ctx); err != nil {
+		return err
+	}
+	if err := r.Elsewhere(report.Instance); err != nil && r.KeptBy == "" {
+		return err
 	}
 	o, err := r.Order()
 	if err != nil {
-		return writ.Observation{}, err
+		return err
 	}
+	what := order(o, report.Instance)
 	done := connector.Receipt{External: r.Receipt.External, Fingerprint: r.Receipt.Fingerprint, Detail: r.Receipt.Detail}
 	if r.KeptBy == "" {
-		if err := c.Revoke(ctx, order(o), done); err != nil {
-			return writ.Observation{}, err
+		if err := c.Revoke(ctx, what, done); err != nil {
+			return err
 		}
 	}
-	if seen, err = c.Observe(ctx, order(o), done); err == nil {
+	if report.Seen, err = c.Observe(ctx, what, done); err == nil {
 		err = w.unanswered(ctx, r)
 	}
-	return seen, err
+	return err
 }
 
 // unanswered refuses to believe a read-back while a grant of the request may

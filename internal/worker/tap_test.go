@@ -59,6 +59,13 @@ func (t tap) do(c *call, f func() error) error {
 	return c.err
 }
 
+func (t tap) Instance(ctx context.Context) (string, error) {
+	if l, ok := t.Connector.(connector.Locator); ok {
+		return l.Instance(ctx)
+	}
+	return "", nil
+}
+
 func (t tap) Grant(ctx context.Context, o connector.Order) (r connector.Receipt, err error) {
 	err = t.do(&call{ctx: ctx, op: "grant", order: o}, func() error { r, err = t.Connector.Grant(ctx, o); return err })
 	return r, err

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,7 +26,21 @@ type Targets struct {
 
 type opened struct {
 	version int
+	config  writ.Digest
 	connector.Connector
+}
+
+// instance returns where the connector leads: in its own words, or, where it has
+// none, by its configuration.
+func (o opened) instance(ctx context.Context) (string, error) {
+	where := ""
+	if l, ok := o.Connector.(connector.Locator); ok {
+		var err error
+		if where, err = l.Instance(ctx); err != nil {
+			return "", err
+		}
+	}
+	return cmp.Or(where, "configuration "+string(o.config)), nil
 }
 
 // NewTargets returns targets that are opened with these drivers. Secret
@@ -34,15 +49,15 @@ func NewTargets(drivers map[string]connector.Driver, secret func(string) (connec
 	return &Targets{drivers: drivers, secret: secret, open: map[writ.UID]opened{}, lines: map[writ.UID]*line{}}
 }
 
-// Connector returns the connector of the target that a definition names. A
+// connector returns the connector of the target that a definition names. A
 // target that was removed and made again under its name is another one.
-func (t *Targets) Connector(ctx context.Context, dir *writ.Directory, def writ.Definition) (connector.Connector, error) {
+func (t *Targets) connector(ctx context.Context, dir *writ.Directory, def writ.Definition) (opened, error) {
 	doc, ok := dir.Targets[def.Target]
 	if !ok || doc.UID != def.TargetUID {
-		return nil, writ.Errorf(writ.Unavailable, "target %s is gone, or another one goes by its name; access there cannot be ended from here", def.Target)
+		return opened{}, writ.Errorf(writ.Unavailable, "target %s is gone, or another one goes by its name; access there cannot be ended from here", def.Target)
 	}
 	if doc.Connector != def.Connector { // another system would say that there is nothing, and mean itself
-		return nil, writ.Errorf(writ.Unavailable, "target %s is of connector %s by now; make it %s again, so that access there can be ended", doc.Name, doc.Connector, def.Connector)
+		return opened{}, writ.Errorf(writ.Unavailable, "target %s is of connector %s by now; make it %s again, so that access there can be ended", doc.Name, doc.Connector, def.Connector)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -50,16 +65,20 @@ func (t *Targets) Connector(ctx context.Context, dir *writ.Directory, def writ.D
 	if ok && have.version >= doc.Version {
 		return have, nil
 	}
-	c, err := t.start(ctx, doc)
+	is := opened{version: doc.Version}
+	var err error
+	if is.Connector, err = t.start(ctx, doc); err == nil {
+		is.config, err = doc.ConfigDigest()
+	}
 	if err != nil {
-		return nil, fmt.Errorf("target %s: %w", doc.Name, err)
+		return opened{}, fmt.Errorf("target %s: %w", doc.Name, err)
 	}
 	if ok {
 		// Calls that still run on the old one hold it up, and nobody else.
 		t.closing.Go(func() { _ = have.Close() })
 	}
-	t.open[doc.UID] = opened{doc.Version, c}
-	return c, nil
+	t.open[doc.UID] = is
+	return is, nil
 }
 
 // Check refuses a target whose configuration its connector does not accept.

@@ -2,13 +2,19 @@ package worker
 
 import (
 	"errors"
+	"net"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/writhq/writ"
 	"github.com/writhq/writ/internal/door"
 	"github.com/writhq/writ/internal/realtest"
+	"github.com/writhq/writ/internal/realtest/server"
 )
 
 // TestLifeOnRealTargets is one life of each kind, on two real systems and both
@@ -75,6 +81,53 @@ func TestTargetThatBecameAnother(t *testing.T) {
 	if w.works(t, key) {
 		t.Error("the key works after its end")
 	}
+}
+
+// TestTargetThatMovedAway points the configuration of a target at another server,
+// where nobody has ever heard of the access that was given: that it is absent
+// there proves nothing, L1. What was never given anywhere is over all the same.
+func TestTargetThatMovedAway(t *testing.T) {
+	s, other := newSite(t), realtest.OwnPostgres(t, server.PostgresConfig{})
+	setUp, err := pgxpool.New(t.Context(), other.DSN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer setUp.Close()
+	there := &site{super: setUp, addr: net.JoinHostPort(setUp.Config().ConnConfig.Host, strconv.Itoa(int(setUp.Config().ConnConfig.Port))), name: setUp.Config().ConnConfig.Database}
+	there.exec(t, "create role reader; create role deploy; create role writ login createrole password '"+passwordOfWrit+"'; grant reader, deploy to writ with admin option; grant pg_signal_backend to writ")
+	there.exec(t, `create role "`+account(1)+`" login; set role writ; grant deploy to "`+account(1)+`"`) // the same name, and none of our business
+
+	w := newWorld(t, setup{Target: s.dsn("127.0.0.1:1")}, faults{})
+	w.work(t)
+	never := w.authorized(t, machine(1), someLogin, time.Hour)
+	if _, err := w.await(never.ID, func(r writ.Request) bool { return r.Tries > 0 }); err != nil {
+		t.Fatal(err)
+	}
+	point := func(dsn string) { t.Helper(); w.put(t, targetDocument("orders", "postgres", ordersConfig(dsn))) }
+	point(s.dsn(s.addr)) // which mends a mistake, and ends what was asked for before
+	w.reach(t, never.ID, writ.StatusClosed)
+
+	login, member := w.active(t, machine(1), someLogin, time.Hour), w.active(t, machine(1), membership(1), time.Hour)
+	point(there.dsn(there.addr))
+	for _, r := range []writ.Request{login, member} {
+		if _, err := w.door.Release(t.Context(), w.as(machine(1)), r.ID); err != nil {
+			t.Fatal(err)
+		}
+		now, err := w.await(r.ID, func(r writ.Request) bool { return r.Tries > 0 || r.Status == writ.StatusClosed })
+		if err != nil || now.Status != writ.StatusRevoking || !strings.Contains(now.Problem, "point its configuration back") {
+			t.Errorf("read at another server it is %s, %q: %v", now.Status, now.Problem, err)
+		}
+	}
+	if got := there.access(t); len(got) != 1 {
+		t.Errorf("the other server has %v: something of its own was taken", got)
+	}
+	if got := s.access(t); len(got) != 2 {
+		t.Errorf("there is %v", got)
+	}
+	point(s.dsn(s.addr) + "&application_name=moved") // another way to the same server
+	w.reach(t, login.ID, writ.StatusClosed)
+	w.reach(t, member.ID, writ.StatusClosed)
+	w.balance(t, s)
 }
 
 // TestRemovingDocuments removes what is in use, and what is not there.

@@ -208,12 +208,13 @@ func (w *Worker) decide(ctx context.Context, id writ.ID, c writ.Command) (writ.R
 }
 
 // order is what the connector is told.
-func order(o writ.Order) connector.Order {
+func order(o writ.Order, instance string) connector.Order {
 	e := o.Terms.Entitlement
 	return connector.Order{
 		Request: string(o.Request), Serial: o.Serial, Subject: string(o.Terms.Subject.Name), SubjectUID: string(o.Terms.Subject.UID),
 		Entitlement: e.Name, Environment: e.Environment, Kind: connector.Kind(e.Credential), Grant: e.Grant,
 		Scope: o.Terms.Scope, PublicKey: o.Terms.PublicKey, From: o.From, Until: o.Until,
+		Instance: instance,
 	}
 }
 
