@@ -95,7 +95,12 @@ func (o order) limit() int {
 func until(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 
 func (c *cluster) grantMembership(ctx context.Context, o order) (connector.Receipt, error) {
-	if _, err := c.pool.Exec(ctx, o.tag()+fmt.Sprintf("grant %s to %s", ident(o.Role), ident(o.Member))); err != nil {
+	statement := o.tag() + fmt.Sprintf("grant %s to %s", ident(o.Role), ident(o.Member))
+	_, err := c.pool.Exec(ctx, statement)
+	if sqlState(err) == uniqueViolation { // another grant of it came in between, and now it shows
+		_, err = c.pool.Exec(ctx, statement)
+	}
+	if err != nil {
 		return connector.Receipt{}, fault(ctx, "grant "+o.external(), err)
 	}
 	return connector.Receipt{External: o.external(), Detail: map[string]string{"role": o.Role, "member": o.Member}}, nil

@@ -193,6 +193,7 @@ func fault(ctx context.Context, doing string, err error) error {
 // SQLSTATE codes, PostgreSQL documentation appendix A.
 const (
 	insufficientPrivilege = "42501"
+	uniqueViolation       = "23505"
 	undefinedObject       = "42704"
 	duplicateObject       = "42710"
 	dependentObjects      = "2BP01"

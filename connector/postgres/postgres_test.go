@@ -282,12 +282,7 @@ func TestRevokeDuringGrant(t *testing.T) {
 				_, err := conn.Grant(t.Context(), o)
 				granted <- err
 			}()
-			for hangs := false; !hangs; time.Sleep(10 * time.Millisecond) {
-				s.exec("select pg_stat_clear_snapshot()")
-				if err := s.super.QueryRow(t.Context(), `select exists (select from pg_stat_activity where usename = 'writ' and wait_event_type = 'Lock')`).Scan(&hangs); err != nil {
-					t.Fatal(err)
-				}
-			}
+			s.untilWritWaits()
 			if err := conn.Revoke(t.Context(), o, connector.Receipt{}); err != nil {
 				t.Error(err)
 			}
@@ -299,6 +294,38 @@ func TestRevokeDuringGrant(t *testing.T) {
 				t.Errorf("%d pieces of access, %d before", got, before)
 			}
 		})
+	}
+}
+
+// TestTwoGrantsOfOneMembership lets another grant of Writ's own come in between:
+// the membership is there, so both have succeeded.
+func TestTwoGrantsOfOneMembership(t *testing.T) {
+	s := newSite(t)
+	conn, o := s.open(), s.order("req-a", connector.Membership)
+	s.exec(`begin; set local role writ; grant deploy to "account-req-a"; reset role`)
+	granted := make(chan error, 1)
+	go func() {
+		_, err := conn.Grant(t.Context(), o)
+		granted <- err
+	}()
+	s.untilWritWaits()
+	s.exec("commit")
+	if err := <-granted; err != nil {
+		t.Errorf("the second grant returned %v", err)
+	}
+	if seen, err := conn.Observe(t.Context(), o, connector.Receipt{}); err != nil || seen.State != connector.Present || len(seen.Differs) > 0 {
+		t.Errorf("observed %+v, %v", seen, err)
+	}
+}
+
+// untilWritWaits returns once a statement of Writ's waits for a lock.
+func (s *site) untilWritWaits() {
+	s.Helper()
+	for waits := false; !waits; time.Sleep(10 * time.Millisecond) {
+		s.exec("select pg_stat_clear_snapshot()")
+		if err := s.super.QueryRow(s.Context(), `select exists (select from pg_stat_activity where usename = 'writ' and wait_event_type = 'Lock')`).Scan(&waits); err != nil {
+			s.Fatal(err)
+		}
 	}
 }
 
