@@ -255,5 +255,5 @@ func (b *batch) keep(c Change, before writ.Request, s stage) error {
 		b.order = append(b.order, c.ID)
 	}
 	b.memory.requests.Put(c.ID, s.request)
-	return b.relive(s.request)
+	return b.relive(before, s.request)
 }

@@ -95,19 +95,24 @@ func hold(live []writ.Live, r writ.Request) writ.Digest {
 }
 
 // relive brings the lists up to date that a request stands in, which has changed.
-func (b *batch) relive(r writ.Request) error {
+// Other terms may be another hold.
+func (b *batch) relive(before, r writ.Request) error {
 	uid := r.Terms.Subject.UID
 	live, err := b.memory.live.Get(b.readLive, uid)
 	if err != nil {
 		return err
 	}
 	is, ok := cache.Find(live, r.ID)
-	if !ok {
+	was := is.Hold
+	if !ok || before.Digest != r.Digest {
 		is = r.Live()
 	}
 	is.Status, is.InFlight = r.Status, r.InFlight
-	err = b.memory.held.Load(b.readHeld, is.Hold)
+	err = b.memory.held.Load(b.readHeld, was, is.Hold)
 	b.memory.live.Set(uid, is)
+	if was != is.Hold {
+		b.memory.held.Set(was, writ.Live{ID: r.ID})
+	}
 	b.memory.held.Set(is.Hold, is)
 	return err
 }

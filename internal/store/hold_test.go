@@ -46,6 +46,42 @@ func TestFactsNameSiblings(t *testing.T) {
 	})
 }
 
+// TestNarrowerIsAnotherHold: an approver who gives less of it makes it another
+// access, also for decisions of the same process.
+func TestNarrowerIsAnotherHold(t *testing.T) {
+	each(t, func(t *testing.T, dsn string) {
+		db := openWorld(t, dsn)
+		var f writ.Facts
+		look := func(db *DB, id writ.ID) []writ.Live {
+			t.Helper()
+			must(t, db, Change{ID: id, Decide: func(_ writ.Request, facts writ.Facts) ([]writ.Event, error) {
+				f = facts
+				return nil, nil
+			}})
+			return f.Siblings
+		}
+		first := must(t, db, asking(newID(), service(1), "orders/admin"))
+		second := must(t, db, asking(newID(), service(2), "orders/admin"))
+		if got := look(db, first.ID); !sameLives(got, second.Live()) {
+			t.Errorf("before, siblings are %v", got)
+		}
+		second = must(t, db, commanding(second.ID, "human/bob", func(r writ.Request) writ.Command {
+			return writ.Narrow{Digest: r.Digest, Scope: map[string]string{"schema": "audit"}}
+		}))
+		check := func(db *DB) {
+			t.Helper()
+			if a, b := look(db, first.ID), look(db, second.ID); len(a) != 0 || len(b) != 0 || second.Terms.Revision != 2 {
+				t.Errorf("revision %d, siblings %v and %v", second.Terms.Revision, a, b)
+			}
+		}
+		check(db)
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		check(open(t, dsn))
+	})
+}
+
 func sameLives(got []writ.Live, want ...writ.Live) bool {
 	if len(got) != len(want) {
 		return false

@@ -128,7 +128,7 @@ func worldDocuments() []writ.Document {
 		docs = append(docs, writ.Entitlement{
 			Header: writ.Header{Kind: "entitlement", Name: e.target + "/" + e.name}, Target: e.target, Credential: e.credential,
 			Grant: json.RawMessage(`{"role":"` + e.name + `"}`), MaxFor: writ.Of(90 * 24 * time.Hour),
-			Scope: map[string]writ.Param{"schema": {OneOf: []string{"public", "audit"}, Default: "public"}},
+			Scope: map[string]writ.Param{"schema": {OneOf: []string{"public", "audit"}, Default: "public", Covers: writ.Covers{"public": {"audit"}}}},
 		})
 	}
 	return append(docs, writ.Group{Header: writ.Header{Kind: "group", Name: "security"}, Members: []writ.Ref{"human/dan", "human/eve"}})
