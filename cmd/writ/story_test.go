@@ -38,6 +38,9 @@ const patience = 90 * time.Second
 //	exits CODE COMMAND…             run it; its exit code must be CODE
 //	keygen FILE VAR                 make an age identity; VAR is its recipient
 //	let VAR PATH                    set VAR from the last output: id, terms.for, requests.0.id
+//	call METHOD PATH BODY STATUS [DIGEST]
+//	                                call the API, past the program: BODY is JSON or @FILE, DIGEST goes
+//	                                with it as If-Match
 //	same PATH TEXT                  the last output has TEXT there
 //	agree VAR                       max and sue approve the only request that waits; VAR is its id
 //	reach STATUS ID                 wait until the request is STATUS
@@ -48,7 +51,7 @@ const patience = 90 * time.Second
 func TestStories(t *testing.T) {
 	commands := map[string]func(*testscript.TestScript, bool, []string){}
 	for name, do := range map[string]func(*story, []string){
-		"server": (*story).serve, "as": (*story).as, "exits": (*story).exits, "keygen": (*story).keygen, "let": (*story).let, "same": (*story).same,
+		"server": (*story).serve, "as": (*story).as, "exits": (*story).exits, "keygen": (*story).keygen, "let": (*story).let, "call": (*story).call, "same": (*story).same,
 		"agree": (*story).agree, "reach": (*story).reach, "spawn": (*story).spawn, "see": (*story).see, "signal": (*story).signal, "reap": (*story).reap,
 	} {
 		commands[name] = func(ts *testscript.TestScript, neg bool, args []string) {
@@ -186,6 +189,28 @@ func (s *story) let(args []string) {
 		s.Fatalf("the output has nothing at %s", args[1])
 	}
 	s.Setenv(args[0], value)
+}
+
+func (s *story) call(args []string) {
+	method, path, body, status := args[0], args[1], args[2], args[3]
+	if file, ok := strings.CutPrefix(body, "@"); ok {
+		body = s.ReadFile(file)
+	}
+	req, err := http.NewRequest(method, s.Getenv("WRIT_SERVER")+path, strings.NewReader(body))
+	s.Check(err)
+	req.Header.Set("Authorization", "Bearer "+s.Getenv("WRIT_TOKEN"))
+	req.Header.Set("Content-Type", "application/json")
+	if len(args) > 4 {
+		req.Header.Set("If-Match", `"`+args[4]+`"`)
+	}
+	res, err := http.DefaultClient.Do(req)
+	s.Check(err)
+	defer closeAll(res.Body)
+	data, err := io.ReadAll(res.Body)
+	s.Check(err)
+	if _, err := s.Stdout().Write(data); err != nil || strconv.Itoa(res.StatusCode) != status {
+		s.Fatalf("%s %s: %d %s, want %s (%v)", method, path, res.StatusCode, data, status, err)
+	}
 }
 
 func (s *story) same(args []string) {

@@ -159,6 +159,7 @@ func Event(e client.Event) string {
 	var b struct {
 		Stage, Cause, Detail, Problem, Policy, Found string
 		Attempt                                      int
+		Evidence                                     *writ.Evidence
 	}
 	if e.Kind == "required" {
 		return text + required(e.Body)
@@ -168,6 +169,9 @@ func Event(e client.Event) string {
 	}
 	if b.Stage != "" {
 		text += ", stage " + b.Stage
+	}
+	if b.Evidence != nil {
+		text += ", signed by " + string(b.Evidence.Method) + " " + b.Evidence.Key
 	}
 	if b.Attempt > 1 {
 		text += fmt.Sprintf(", attempt %d", b.Attempt)

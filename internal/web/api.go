@@ -95,7 +95,7 @@ type (
 	}
 	documentsInput struct {
 		Signed
-		Kind string `query:"kind" enum:"entitlement,group,identity,policy,target"`
+		Kind string `query:"kind" enum:"entitlement,group,identity,key,policy,target"`
 		Name string `query:"name"`
 	}
 

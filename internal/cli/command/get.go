@@ -22,7 +22,7 @@ func (s session) getCmd() *cobra.Command {
 		Use:   "get [KIND [NAME]]",
 		Short: "Show documents: what can be asked for, who there is",
 		Long: `Show documents as they are now. KIND is one of entitlement, group, identity,
-policy and target. What -o yaml prints can be changed and applied again.`,
+key, policy and target. What -o yaml prints can be changed and applied again.`,
 		Example: `  writ get entitlement
   writ get identity service/ci-deployer
   writ get policy default -o yaml`,
