@@ -67,19 +67,29 @@ func (c Caller) key() *store.Key {
 // of the transaction, and what policy says now.
 func (d *Door) decide(who Caller, id writ.ID, c writ.Command) func(writ.Request, writ.Facts) ([]writ.Event, error) {
 	return func(r writ.Request, f writ.Facts) ([]writ.Event, error) {
-		if r.Seq == 0 {
-			return nil, unknown(id)
-		}
-		f.Actor = who.Party
-		f.Authority = d.Judge.Authority(f.Directory, who.Name)
-		if !sees(r, f) {
-			return nil, unknown(id)
+		f, err := d.fill(who, id, r, f)
+		if err != nil {
+			return nil, err
 		}
 		if needsPolicy(c) {
 			f.Verdict = d.Judge.Verdict(policy.Query{Terms: r.Terms, Facts: f})
 		}
 		return writ.Decide(r, id, c, f)
 	}
+}
+
+// fill adds who acts to the facts of a transaction, and refuses whoever may not
+// know of the request.
+func (d *Door) fill(who Caller, id writ.ID, r writ.Request, f writ.Facts) (writ.Facts, error) {
+	if r.Seq == 0 {
+		return f, unknown(id)
+	}
+	f.Actor = who.Party
+	f.Authority = d.Judge.Authority(f.Directory, who.Name)
+	if !sees(r, f) {
+		return f, unknown(id)
+	}
+	return f, nil
 }
 
 // needsPolicy says which commands ask policy. What ends access never does:

@@ -23,11 +23,11 @@ import (
 
 // house is a door to the sample organisation.
 type house struct {
-	*testing.T
+	testing.TB
 	*Door
 }
 
-func newHouse(t *testing.T) house {
+func newHouse(t testing.TB) house {
 	t.Helper()
 	signer, err := ledger.NewSigner("door-test", make([]byte, 32))
 	if err != nil {

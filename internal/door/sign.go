@@ -31,37 +31,26 @@ func (d *Door) Challenge(ctx context.Context, who Caller, id writ.ID, decision w
 	if decision != writ.Yes {
 		return Challenge{}, writ.Errorf(writ.Invalid, "%q is not signed, only %q is; a no needs no signature", decision, writ.Yes)
 	}
-	r, err := d.get(ctx, who, id)
-	if err != nil {
-		return Challenge{}, err
-	}
-	f := d.facts(who)
-	if f.Live, err = d.others(ctx, r); err != nil {
-		return Challenge{}, err
-	}
-	f.Verdict = d.Judge.Verdict(policy.Query{Terms: r.Terms, Facts: f})
-	n, stage, err := writ.PrepareApproval(r, fresh(), f)
-	if err != nil {
-		return Challenge{}, err
-	}
-	sum, err := writ.Challenge(n.Value, n.Digest, n.Decision)
-	if err != nil {
-		return Challenge{}, err
-	}
-	out := challenge(n, sum)
-	out.Digest, out.Stage, out.Method, out.Keys = n.Digest, stage.Name, stage.Proof, stage.Keys(f.Directory, f.Actor, f.Now)
-	return out, d.Store.PutNonce(ctx, n)
-}
-
-// others returns the live requests of the same subject.
-func (d *Door) others(ctx context.Context, r writ.Request) (out []writ.Live, err error) {
-	all, err := d.live(ctx, r.Terms.Subject.UID)
-	for _, l := range all {
-		if l.ID != r.ID {
-			out = append(out, l)
+	var n writ.Nonce
+	var out Challenge
+	prepare := func(r writ.Request, f writ.Facts) (_ []writ.Event, err error) {
+		if f, err = d.fill(who, id, r, f); err != nil {
+			return nil, err
 		}
+		f.Verdict = d.Judge.Verdict(policy.Query{Terms: r.Terms, Facts: f})
+		var stage writ.Stage
+		if n, stage, err = writ.PrepareApproval(r, fresh(), f); err != nil {
+			return nil, err
+		}
+		sum, err := writ.Challenge(n.Value, n.Digest, n.Decision)
+		out = challenge(n, sum)
+		out.Digest, out.Stage, out.Method, out.Keys = n.Digest, stage.Name, stage.Proof, stage.Keys(f.Directory, f.Actor, f.Now)
+		return nil, err
 	}
-	return out, err
+	if _, err := d.Store.Update(ctx, store.Change{ID: id, Decide: prepare}); err != nil { // with the facts that the yes will be decided with
+		return Challenge{}, err
+	}
+	return out, d.Store.PutNonce(ctx, n)
 }
 
 func fresh() []byte {
