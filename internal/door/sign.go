@@ -156,4 +156,6 @@ func (d *Door) Disenrol(ctx context.Context, who Caller, name string) error {
 }
 
 // Keys returns the caller's keys, ordered by name.
-func (d *Door) Keys(who Caller) []writ.Key { return d.Store.Directory().KeysOf(who.Party) }
+func (d *Door) Keys(who Caller) []writ.Key {
+	return append([]writ.Key{}, d.Store.Directory().KeysOf(who.Party)...)
+}
