@@ -51,7 +51,7 @@ func verifyCmd() *cobra.Command {
 		Use:   "verify",
 		Short: "Check the ledger and everything derived from it",
 		Long: `Read a database once, without a server, and check all of it: every hash, tile
-and checkpoint, every signed writ, that each event may follow the one before,
+and checkpoint, every signed writ and approval, that each event may follow the one before,
 that nothing was granted without its approvals, and that every table is what the
 events say. The exit code is not 0 if anything does not hold, and the first
 position that does not is named.
@@ -154,7 +154,10 @@ func verify(ctx context.Context, db *store.DB, keys store.Keys, progress func(do
 	if keys.LogKey == "" {
 		keys.LogKey, out.LogKey, out.KeyFrom = opened.LogKey, opened.LogKey, "ledger"
 	}
-	keys.Check = writs(keyring.NewVerifier(public))
+	granted, signed := writs(keyring.NewVerifier(public)), assents(ctx, db)
+	keys.Check = func(pos int64, e writ.Event, r writ.Request) error {
+		return errors.Join(granted(pos, e, r), signed(pos, e, r))
+	}
 	if err := db.Verify(ctx, keys, progress); err != nil {
 		return Verified{}, err
 	}

@@ -17,7 +17,7 @@ import (
 // with the one enrolled key that ssh-agent holds. It is nothing where nothing is
 // wanted.
 func (s session) evidence(ctx context.Context, c *client.Client, d client.Dossier, digest writ.Digest, file string) (e writ.Evidence, err error) {
-	stage, open := d.Open(d.Verdict)
+	stage, open := d.Open(d.Asked())
 	wanted := open && d.Status == writ.StatusPending && !writ.BySession.Meets(stage.Proof)
 	if file == "" && !wanted {
 		return writ.Evidence{}, nil

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"sync"
+
+	"github.com/writhq/writ"
+	"github.com/writhq/writ/assent"
+	"github.com/writhq/writ/internal/store"
+)
+
+// assents holds every signed approval against the key it names, as the ledger
+// says it was enrolled: by the same person, before, and not taken away since.
+// Whoever could add to the ledger can still not sign for somebody else.
+func assents(ctx context.Context, db *store.DB) store.Check {
+	a := &assenting{ctx: ctx, db: db, keys: map[string][]enrolled{}}
+	return func(pos int64, e writ.Event, _ writ.Request) error {
+		b, ok := e.Body.(writ.Approved)
+		if !ok || b.Evidence == nil {
+			return nil
+		}
+		k, err := a.key(pos, *b.Evidence)
+		if err != nil {
+			return err
+		}
+		if k.Party() != e.Actor {
+			return writ.Errorf(writ.Invalid, "%s approved with key %s, which is of %s", e.Actor.Name, k.Name, k.Identity)
+		}
+		return assent.Verify(*b.Evidence, k, b.Digest, writ.Yes)
+	}
+}
+
+// An assenting remembers the keys that it has read; it is used by several
+// goroutines.
+type assenting struct {
+	ctx  context.Context
+	db   *store.DB
+	mu   sync.Mutex
+	keys map[string][]enrolled // by name
+}
+
+// An enrolled is a key and when it counted.
+type enrolled struct {
+	writ.Key
+	from, until int64 // positions of the ledger; until 0: still
+}
+
+func (a *assenting) key(pos int64, e writ.Evidence) (writ.Key, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	all, known := a.keys[e.Key]
+	if !known {
+		var err error
+		if all, err = history(a.ctx, a.db, e.Key); err != nil {
+			return writ.Key{}, err
+		}
+		a.keys[e.Key] = all
+	}
+	for _, k := range all {
+		if k.UID == e.KeyUID && k.from < pos && (k.until == 0 || pos < k.until) {
+			return k.Key, nil
+		}
+	}
+	return writ.Key{}, writ.Errorf(writ.Invalid, "the approval names key %s, which was not enrolled then", e.Key)
+}
+
+// history returns the keys that had a name, one after the other.
+func history(ctx context.Context, db *store.DB, name string) (out []enrolled, err error) {
+	entries, err := db.Events(ctx, writ.Header{Kind: "key", Name: name}.Stream())
+	if err != nil {
+		return nil, err
+	}
+	for _, entry := range entries {
+		d, err := writ.NewDirectory().With(entry.Event)
+		if err != nil {
+			return nil, err
+		}
+		if n := len(out); n > 0 && out[n-1].until == 0 {
+			out[n-1].until = entry.Pos
+		}
+		if k, ok := d.Keys[name]; ok {
+			out = append(out, enrolled{Key: k, from: entry.Pos})
+		}
+	}
+	return out, nil
+}
