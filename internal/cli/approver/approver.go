@@ -1,4 +1,4 @@
-// Package approver holds the commands of those who approve: one file for each.
+// Package approver holds the commands of those who decide: one file for each.
 package approver
 
 import (
@@ -16,7 +16,7 @@ type session struct{ *cli.Session }
 // All returns the commands.
 func All(common *cli.Session) []*cobra.Command {
 	s := session{common}
-	return []*cobra.Command{s.narrowCmd(), s.requireCmd(), s.delegationCmd()}
+	return []*cobra.Command{s.inboxCmd(), s.approveCmd(), s.narrowCmd(), s.requireCmd(), s.denyCmd(), s.keyCmd(), s.delegationCmd()}
 }
 
 // seen returns the digest of the terms that are meant: the one that is named,

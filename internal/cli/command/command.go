@@ -25,7 +25,7 @@ func All(common *cli.Session) (all []*cobra.Command) {
 	s := session{common}
 	for group, commands := range map[string][]*cobra.Command{
 		"access":   {s.requestCmd(), s.execCmd(), s.claimCmd(), s.releaseCmd(), s.withdrawCmd()},
-		"decide":   {s.inboxCmd(), s.approveCmd(), s.denyCmd(), s.revokeCmd(), s.endCmd(), s.keyCmd()},
+		"decide":   {s.revokeCmd(), s.endCmd()},
 		"look":     {s.listCmd(), s.showCmd()},
 		"document": {s.getCmd(), s.applyCmd(), s.policyCmd()},
 		"program":  {s.loginCmd(), s.whoamiCmd()},

@@ -1,4 +1,4 @@
-package command
+package approver
 
 import (
 	"context"
@@ -9,7 +9,7 @@ import (
 	"github.com/writhq/writ"
 	"github.com/writhq/writ/assent"
 	"github.com/writhq/writ/client"
-	"github.com/writhq/writ/internal/cli/command/sign"
+	"github.com/writhq/writ/internal/cli/approver/sign"
 )
 
 // evidence signs a yes to the terms with this digest, which were shown: with the

@@ -1,4 +1,4 @@
-package command
+package approver
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 	"github.com/writhq/writ/assent"
 	"github.com/writhq/writ/client"
 	"github.com/writhq/writ/internal/cli"
-	"github.com/writhq/writ/internal/cli/command/sign"
+	"github.com/writhq/writ/internal/cli/approver/sign"
 )
 
 func (s session) keyCmd() *cobra.Command {
