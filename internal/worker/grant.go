@@ -78,7 +78,7 @@ func (w *Worker) begin(ctx context.Context, id writ.ID, r writ.Request, instance
 			return r, err
 		}
 	}
-	return w.decide(ctx, id, c)
+	return w.begun(ctx, id, c)
 }
 
 func (w *Worker) sign(r writ.Request) (string, error) {

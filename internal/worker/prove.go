@@ -8,58 +8,113 @@ import (
 	"fmt"
 
 	"github.com/writhq/writ"
-	"github.com/writhq/writ/ledger"
+	"github.com/writhq/writ/assent"
 )
 
 // errUnproven marks a request that the ledger does not bear out. Somebody
 // changed the database; nothing is done until it is mended.
 var errUnproven = errors.New("run 'writ verify'")
 
-// prove refuses a request unless the ledger bears it out: each of its events
-// stands under the checkpoint that the ledger's key signed, and together they
-// make the request what it is. So whoever can write to the database, and to
-// nothing else, cannot bring about a grant.
+// prove refuses a request unless the ledger bears it out: the events that make
+// it what it is are all there are of it under the checkpoint that the ledger's
+// key signed, and each approval that was signed is signed by its person's key.
+// So whoever can write to the database, and to nothing else, cannot bring about
+// a grant.
 func (w *Worker) prove(ctx context.Context, id writ.ID, r writ.Request) error {
-	is, err := w.replay(ctx, id, r.Seq)
-	if err == nil && !same(is, r) {
-		err = fmt.Errorf("the table says other than the %d events of %s", is.Seq, id)
+	err := w.View.Catch(ctx)
+	if err == nil {
+		err = w.replay(ctx, id, r)
 	}
+	if err == nil {
+		err = w.vouched(r)
+	}
+	return w.alarm(ctx, id, err)
+}
+
+// alarm makes of what could not be proven an end of all trying. A database that
+// is down proves nothing, and is no forgery.
+func (w *Worker) alarm(ctx context.Context, id writ.ID, err error) error {
 	if err == nil || errors.Is(err, writ.Unavailable) || ctx.Err() != nil {
-		return err // a database that is down proves nothing, and is no forgery
+		return err
 	}
 	w.Metrics.refused()
 	return fmt.Errorf("%s is not what the ledger says: %w; %w", id, err, errUnproven)
 }
 
-// replay returns the request as the first n events of its stream make it, if
-// all of them are in the ledger.
-func (w *Worker) replay(ctx context.Context, id writ.ID, n int) (is writ.Request, err error) {
+// replay refuses a request that is not what its events in the ledger make it.
+func (w *Worker) replay(ctx context.Context, id writ.ID, r writ.Request) error {
 	entries, err := w.Store.Events(ctx, string(id))
 	if err != nil {
-		return is, err
+		return err
 	}
-	note, err := w.Store.Checkpoint(ctx) // read after the events, so it covers them
-	if err != nil {
-		return is, err
+	records := make([][]byte, len(entries))
+	for i, e := range entries {
+		records[i] = e.Record
 	}
-	head, err := ledger.OpenCheckpoint(note, w.Store.Log.VerifierKey())
-	if err != nil {
-		return is, err
+	is, err := w.View.Request(id, records)
+	switch {
+	case err != nil:
+		return err
+	case is.Seq > r.Seq:
+		return writ.Errorf(writ.Unavailable, "%s has changed meanwhile; looking again", id)
+	case !same(is, r):
+		return fmt.Errorf("the table says other than the %d events of %s", is.Seq, id)
 	}
-	tiles := &tiles{Tiles: w.Store, read: map[tile][]byte{}}
-	for _, e := range entries[:min(n, len(entries))] {
-		proof, err := ledger.Inclusion(ctx, tiles, e.Pos, head.Size)
-		if err == nil {
-			err = ledger.CheckInclusion(proof, e.Pos, head.Size, ledger.LeafHash(e.Record), head.Root)
+	return nil
+}
+
+// vouched checks the signature of each approval that has one, by the key as the
+// ledger has it. That a stage has approvals as strong as it wants is checked
+// with the order.
+func (w *Worker) vouched(r writ.Request) error {
+	for _, v := range r.Votes {
+		if v.Evidence == nil {
+			continue
 		}
-		if err == nil {
-			is, err = is.Apply(e.Event)
-		}
-		if err != nil {
-			return is, fmt.Errorf("event %d: %w", e.Pos, err)
+		if err := w.signed(v); err != nil {
+			return fmt.Errorf("the approval by %s: %w", v.By.Name, err)
 		}
 	}
-	return is, nil
+	return nil
+}
+
+func (w *Worker) signed(v writ.Vote) error {
+	var key writ.Key
+	if v.Evidence.Key != "" {
+		var ok bool
+		if key, ok = w.View.Key(v.Evidence.Key, v.Evidence.KeyUID); !ok || key.Party() != v.By {
+			return fmt.Errorf("key %s was never one of %s", v.Evidence.Key, v.By.Name)
+		}
+	}
+	return assent.Verify(*v.Evidence, key, v.Digest, writ.Yes)
+}
+
+// bears refuses facts whose documents are not those of the ledger: a policy or a
+// definition that somebody put into the database.
+func (w *Worker) bears(f writ.Facts) error {
+	if err := w.View.Bears(f.Directory); err != nil {
+		return fmt.Errorf("%w: %w", errAhead, err)
+	}
+	return nil
+}
+
+// errAhead says that the documents of a decision are not those of the ledger as
+// far as it was read.
+var errAhead = errors.New("documents differ from the ledger's")
+
+// begun decides to begin a grant on documents that the ledger bears out. Some
+// that were changed a moment ago are looked at again; what differs after that
+// was put there by somebody.
+func (w *Worker) begun(ctx context.Context, id writ.ID, c writ.BeginGrant) (r writ.Request, err error) {
+	for range 3 {
+		if r, err = w.decide(ctx, id, c); !errors.Is(err, errAhead) {
+			return r, err
+		}
+		if caught := w.View.Catch(ctx); caught != nil {
+			return r, w.alarm(ctx, id, caught)
+		}
+	}
+	return r, w.alarm(ctx, id, err)
 }
 
 // same reports whether two requests say the same.
@@ -67,26 +122,4 @@ func same(a, b writ.Request) bool {
 	x, errX := json.Marshal(a)
 	y, errY := json.Marshal(b)
 	return errX == nil && errY == nil && bytes.Equal(x, y)
-}
-
-// tiles reads each tile once: the events of a request stand close together.
-type tiles struct {
-	ledger.Tiles
-	read map[tile][]byte
-}
-
-type tile struct {
-	level int
-	n     int64
-}
-
-func (t *tiles) Tile(ctx context.Context, level int, n int64) ([]byte, error) {
-	if hashes, ok := t.read[tile{level, n}]; ok {
-		return hashes, nil
-	}
-	hashes, err := t.Tiles.Tile(ctx, level, n)
-	if err == nil {
-		t.read[tile{level, n}] = hashes
-	}
-	return hashes, err
 }

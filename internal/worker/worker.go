@@ -13,12 +13,14 @@ import (
 	"github.com/writhq/writ"
 	"github.com/writhq/writ/connector"
 	"github.com/writhq/writ/internal/store"
+	"github.com/writhq/writ/internal/worker/view"
 	"github.com/writhq/writ/policy"
 )
 
 // Config is what a Worker stands on.
 type Config struct {
 	Store    *store.DB
+	View     *view.View // the ledger that is believed; of Store and its own key if nil
 	Judge    *policy.Judge
 	Targets  *Targets
 	Signer   Signer
@@ -54,6 +56,9 @@ func New(c Config) *Worker {
 	if c.ClaimFor == 0 {
 		c.ClaimFor = 24 * time.Hour
 	}
+	if c.View == nil {
+		c.View = view.New(c.Store, c.Store.Log.VerifierKey())
+	}
 	w := &Worker{Config: c, free: make(chan struct{}, c.Parallel)}
 	for range c.Parallel {
 		w.free <- struct{}{}
@@ -69,6 +74,7 @@ const idle = time.Second
 func (w *Worker) Run(ctx context.Context) {
 	defer w.wg.Wait()
 	w.wg.Go(func() { w.watch(ctx) })
+	w.wg.Go(func() { _ = w.View.Catch(ctx) }) // so that the first grant need not wait for it
 	tick := time.NewTicker(idle)
 	defer tick.Stop()
 	for ctx.Err() == nil {
@@ -200,7 +206,12 @@ func (w *Worker) decide(ctx context.Context, id writ.ID, c writ.Command) (writ.R
 	return w.Store.Update(context.WithoutCancel(ctx), store.Change{ID: id, Decide: func(r writ.Request, f writ.Facts) ([]writ.Event, error) {
 		f.Actor = writ.System
 		switch c.(type) {
-		case writ.BeginGrant, writ.Recheck:
+		case writ.BeginGrant:
+			if err := w.bears(f); err != nil {
+				return nil, err
+			}
+			f.Verdict = w.Judge.Verdict(policy.Query{Terms: r.Terms, Facts: f})
+		case writ.Recheck:
 			f.Verdict = w.Judge.Verdict(policy.Query{Terms: r.Terms, Facts: f})
 		}
 		return writ.Decide(r, id, c, f)
