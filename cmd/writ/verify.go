@@ -19,6 +19,7 @@ import (
 	"github.com/writhq/writ/internal/config"
 	"github.com/writhq/writ/internal/keyring"
 	"github.com/writhq/writ/internal/store"
+	"github.com/writhq/writ/internal/store/signature"
 	"github.com/writhq/writ/internal/term"
 	"github.com/writhq/writ/ledger"
 )
@@ -154,7 +155,7 @@ func verify(ctx context.Context, db *store.DB, keys store.Keys, progress func(do
 	if keys.LogKey == "" {
 		keys.LogKey, out.LogKey, out.KeyFrom = opened.LogKey, opened.LogKey, "ledger"
 	}
-	granted, signed := writs(keyring.NewVerifier(public)), assents(ctx, db)
+	granted, signed := writs(keyring.NewVerifier(public)), signature.Check(ctx, db)
 	keys.Check = func(pos int64, e writ.Event, r writ.Request) error {
 		return errors.Join(granted(pos, e, r), signed(pos, e, r))
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/writhq/writ"
+	"github.com/writhq/writ/internal/store/database/once"
 	"github.com/writhq/writ/internal/store/database/projection"
 	"github.com/writhq/writ/ledger"
 )
@@ -25,37 +26,22 @@ type batch struct {
 	changed map[writ.ID]writ.Request // as they were before the batch
 	order   []writ.ID                // of changed
 	texts   map[textName]Text
-	repeats map[repeat]use // known keys, of earlier batches and of this one
-	used    []repeat       // keys that are new in this batch
-	nonces  map[string]writ.Nonce
-	spent   [][]byte  // nonces that decisions of this batch used up
+	once    *once.Marks
 	taken   []writ.ID // whose credential is given out
 	wrote   bool      // by statements outside the ledger
 }
 
-type (
-	textName struct {
-		request writ.ID
-		name    string
-	}
-	repeat struct {
-		caller writ.UID
-		key    string
-	}
-	// use is what a key was first used for.
-	use struct {
-		fingerprint writ.Digest
-		request     writ.ID
-	}
-)
+type textName struct {
+	request writ.ID
+	name    string
+}
 
 // run makes the decisions of works, one after the other, writes what follows
 // from them, and then runs the statements that need no decision. The first
 // result is what each of works is to be told; the second spoils the batch.
 func (b *batch) run(works []*work) ([]error, error) {
 	b.docs, b.changed = map[string]int64{}, map[writ.ID]writ.Request{}
-	b.texts, b.repeats = map[textName]Text{}, map[repeat]use{}
-	b.nonces = map[string]writ.Nonce{}
+	b.texts = map[textName]Text{}
 	if err := b.prefetch(works); err != nil {
 		return nil, err
 	}
@@ -93,7 +79,7 @@ func (b *batch) decide(w *work) (refused, err error) {
 		*c.Sealed = nil // of a transaction that failed
 	}
 	if c.Key != nil {
-		if first, ok := b.repeats[repeat{c.Key.Caller, c.Key.Key}]; ok {
+		if first, ok := b.once.Used(once.Key{Caller: c.Key.Caller, Key: c.Key.Key}); ok {
 			return b.again(w, first)
 		}
 	}
@@ -105,9 +91,7 @@ func (b *batch) decide(w *work) (refused, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if n, ok := b.nonces[string(c.Nonce)]; ok {
-		f.Nonce = &n
-	}
+	f.Nonce = b.once.Nonce(c.Nonce)
 	if f.Waits, err = b.waits(c); err != nil {
 		return nil, err
 	}
@@ -121,11 +105,11 @@ func (b *batch) decide(w *work) (refused, err error) {
 }
 
 // again answers a change that was made before with what has become of it.
-func (b *batch) again(w *work, first use) (refused, err error) {
-	if first.fingerprint != w.change.Key.Fingerprint {
+func (b *batch) again(w *work, first once.Use) (refused, err error) {
+	if first.Fingerprint != w.change.Key.Fingerprint {
 		return writ.Errorf(writ.Conflict, "key %q was used before with another body; use a new key for a new call", w.change.Key.Key), nil
 	}
-	w.request, err = b.request(first.request)
+	w.request, err = b.request(first.Request)
 	return nil, err
 }
 
@@ -226,14 +210,12 @@ func (b *batch) pos() int64 { return b.head.size + int64(len(b.events)) }
 // keep adds a decision to the batch. From here on later decisions see it.
 func (b *batch) keep(c Change, before writ.Request, s stage) error {
 	if c.Key != nil {
-		k := repeat{c.Key.Caller, c.Key.Key}
-		b.repeats[k] = use{c.Key.Fingerprint, c.ID}
-		b.used = append(b.used, k)
+		b.once.Use(once.Key{Caller: c.Key.Caller, Key: c.Key.Key}, once.Use{Fingerprint: c.Key.Fingerprint, Request: c.ID})
 	}
 	if len(s.events) == 0 {
 		return nil
 	}
-	b.spend(c.Nonce)
+	b.once.Spend(c.Nonce)
 	for i, e := range s.events {
 		if e.OfDocument() {
 			b.docs[e.Stream] = b.pos() + int64(i)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/writhq/writ"
 	"github.com/writhq/writ/internal/store/database"
+	"github.com/writhq/writ/internal/store/database/once"
 )
 
 // A Delivery is a sealed credential that waits to be claimed.
@@ -58,9 +59,5 @@ func (b *batch) sweep() {
 	}
 	b.swept, b.wrote = b.now, true
 	b.conn.Exec("DELETE FROM deliveries WHERE until <= $1", b.now.UnixMicro())
-	b.conn.Exec("DELETE FROM nonces WHERE until <= $1", b.now.UnixMicro())
-	b.conn.Exec("DELETE FROM repeats WHERE at < $1", b.now.Add(-repeatable).UnixMicro())
+	once.Sweep(b.conn, b.now)
 }
-
-// repeatable is how long an idempotency key is known.
-const repeatable = 48 * time.Hour

@@ -3,7 +3,7 @@ package store
 import (
 	"github.com/writhq/writ"
 	"github.com/writhq/writ/internal/store/cache"
-	"github.com/writhq/writ/internal/store/database"
+	"github.com/writhq/writ/internal/store/database/once"
 	"github.com/writhq/writ/internal/store/database/projection"
 )
 
@@ -25,10 +25,8 @@ func (b *batch) prefetch(works []*work) error {
 			ids = append(ids, string(c.ID))
 		}
 	}
-	if err := b.readRepeats(keys); err != nil {
-		return err
-	}
-	if err := b.readNonces(nonces); err != nil {
+	var err error
+	if b.once, err = once.Read(b.ctx, b.conn, keys, nonces); err != nil {
 		return err
 	}
 	if err := b.readRequests(ids); err != nil {
@@ -130,14 +128,4 @@ func (b *batch) readLive(uids []any, f func(writ.UID, writ.Live)) error {
 
 func (b *batch) readHeld(holds []any, f func(writ.Digest, writ.Live)) error {
 	return projection.Held(b.ctx, b.conn, holds, f)
-}
-
-func (b *batch) readRepeats(keys []any) error {
-	return database.ScanIn(b.ctx, b.conn, "SELECT caller, key, fingerprint, request FROM repeats WHERE key IN ", 1, keys, func(scan database.Scanner) error {
-		var k repeat
-		var u use
-		err := scan(&k.caller, &k.key, &u.fingerprint, &u.request)
-		b.repeats[k] = u
-		return err
-	})
 }

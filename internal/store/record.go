@@ -13,22 +13,13 @@ var (
 	tiles       = database.Table{Name: "tiles", Columns: "level, n, hashes", After: "ON CONFLICT (level, n) DO UPDATE SET hashes = excluded.hashes"}
 	checkpoints = database.Table{Name: "checkpoints", Columns: "size, at, note"}
 	texts       = database.Table{Name: "texts", Columns: "request, name, salt, text", After: "ON CONFLICT (request, name) DO UPDATE SET salt = excluded.salt, text = excluded.text"}
-	repeats     = database.Table{Name: "repeats", Columns: "caller, key, fingerprint, request, at"}
 )
 
 // write puts on record what was decided: the events, and what is derived from
 // them in the same transaction.
 func (b *batch) write() error {
+	b.wrote = b.once.Write(b.conn, b.now) || b.wrote
 	var rows []any
-	for _, k := range b.used {
-		u := b.repeats[k]
-		rows = append(rows, string(k.caller), k.key, string(u.fingerprint), string(u.request), b.now.UnixMicro())
-	}
-	b.conn.Insert(repeats, rows)
-	for _, nonce := range b.spent {
-		b.conn.Exec("DELETE FROM nonces WHERE nonce = $1", nonce)
-	}
-	rows = nil
 	for i, e := range b.events {
 		rows = append(rows, b.head.size+int64(i), e.Stream, e.Seq, string(b.records[i]))
 	}
@@ -115,7 +106,7 @@ func (b *batch) commit() error {
 }
 
 // effect reports whether there is anything to commit.
-func (b *batch) effect() bool { return b.wrote || len(b.events) > 0 || len(b.used) > 0 }
+func (b *batch) effect() bool { return b.wrote || len(b.events) > 0 }
 
 // maxCached is the number of requests, and of lists, in one generation of the
 // committer's memory: with two generations about 20 MB.

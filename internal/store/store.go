@@ -15,7 +15,9 @@
 //
 //	database/             SQLite and PostgreSQL as one, and their schema
 //	database/projection/  what is derived from events, and whether it holds
+//	database/once/        what counts once: idempotency keys, nonces
 //	cache/, wake/         what was used lately, and who waits for which request
+//	signature/            signed approvals, checked again
 //
 // The head row makes decisions serial across all processes that share a
 // database, so nothing else needs a lock and no decision is ever made on facts

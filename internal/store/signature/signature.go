@@ -1,4 +1,5 @@
-package main
+// Package signature checks the signed approvals of a ledger again.
+package signature
 
 import (
 	"context"
@@ -9,17 +10,17 @@ import (
 	"github.com/writhq/writ/internal/store"
 )
 
-// assents holds every signed approval against the key it names, as the ledger
+// Check holds every signed approval against the key it names, as the ledger
 // says it was enrolled: by the same person, before, and not taken away since.
 // Whoever could add to the ledger can still not sign for somebody else.
-func assents(ctx context.Context, db *store.DB) store.Check {
-	a := &assenting{ctx: ctx, db: db, keys: map[string][]enrolled{}}
+func Check(ctx context.Context, db *store.DB) store.Check {
+	h := &held{ctx: ctx, db: db, keys: map[string][]enrolled{}}
 	return func(pos int64, e writ.Event, _ writ.Request) error {
 		b, ok := e.Body.(writ.Approved)
 		if !ok || b.Evidence == nil {
 			return nil
 		}
-		k, err := a.key(pos, *b.Evidence)
+		k, err := h.key(pos, *b.Evidence)
 		if err != nil {
 			return err
 		}
@@ -30,9 +31,9 @@ func assents(ctx context.Context, db *store.DB) store.Check {
 	}
 }
 
-// An assenting remembers the keys that it has read; it is used by several
+// A held remembers the keys that it has read; it is used by several
 // goroutines.
-type assenting struct {
+type held struct {
 	ctx  context.Context
 	db   *store.DB
 	mu   sync.Mutex
@@ -45,16 +46,16 @@ type enrolled struct {
 	from, until int64 // positions of the ledger; until 0: still
 }
 
-func (a *assenting) key(pos int64, e writ.Evidence) (writ.Key, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	all, known := a.keys[e.Key]
+func (h *held) key(pos int64, e writ.Evidence) (writ.Key, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	all, known := h.keys[e.Key]
 	if !known {
 		var err error
-		if all, err = history(a.ctx, a.db, e.Key); err != nil {
+		if all, err = history(h.ctx, h.db, e.Key); err != nil {
 			return writ.Key{}, err
 		}
-		a.keys[e.Key] = all
+		h.keys[e.Key] = all
 	}
 	for _, k := range all {
 		if k.UID == e.KeyUID && k.from < pos && (k.until == 0 || pos < k.until) {
