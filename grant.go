@@ -19,7 +19,8 @@ type (
 		Receipt Receipt
 		Seen    Observation
 		Problem string
-		Refused bool // the target is up and says no: trying again will not help
+		Refused bool   // the target is up and says no: trying again will not help
+		Signed  string // JWS of the Deed that this is, of success
 	}
 )
 
@@ -39,6 +40,7 @@ type (
 		Attempt int         `json:"attempt"`
 		Receipt Receipt     `json:"receipt"`
 		Seen    Observation `json:"seen"`
+		Signed  string      `json:"signed,omitempty"` // JWS of its Deed
 	}
 	// GrantFailed says that the call did not succeed. Access may exist all the same.
 	GrantFailed struct {
@@ -132,7 +134,7 @@ func (d *Directory) unfit(subject Party) (Cause, string) {
 func (c ReportGrant) decide(r Request, f Facts) ([]Body, error) {
 	current := r.Status == StatusGranting && c.Attempt == r.Attempt && r.InFlight
 	problem := c.problem()
-	granted := Granted{c.Attempt, c.Receipt, c.Seen}
+	granted := Granted{c.Attempt, c.Receipt, c.Seen, c.Signed}
 	switch {
 	case r.Writ == "":
 		return nil, Errorf(Conflict, "%s is %s; no grant of it was begun", r.ID, r.Status)

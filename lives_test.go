@@ -249,8 +249,8 @@ func (f *fate) anything(id ID) Command {
 	place := pick(f, []string{"one", "one", "one", "two", ""})
 	return pick(f, []Command{
 		Approve{Digest: digest}, Approve{Digest: digest}, Approve{Digest: digest}, Deny{Digest: digest}, Withdraw{}, Lapse{}, Claim{}, Release{}, Revoke{}, Expire{}, Recheck{}, Recheck{},
-		BeginGrant{pick(f, []string{"jws", ""}), place}, ReportGrant{attempt, Receipt{External: "x"}, seen, problem, f.chance(20)},
-		BeginRevoke{}, ReportRevoke{attempt, seen, place, problem}, Find{seen}, Remind{}, Escalate{}, f.narrower(r), Require{digest, pick(f, names)},
+		BeginGrant{pick(f, []string{"jws", ""}), place}, ReportGrant{attempt, Receipt{External: "x"}, seen, problem, f.chance(20), "jws"},
+		BeginRevoke{}, ReportRevoke{attempt, seen, place, problem, "jws"}, Find{seen}, Remind{}, Escalate{}, f.narrower(r), Require{digest, pick(f, names)},
 		Meet{pick(f, []string{"incident/INC-7", "ticket/CHG-1", "review/2026", "incident/other"})},
 	})
 }

@@ -67,7 +67,7 @@ var samples = func() map[Kind]Body {
 		Withdrawn{}, Lapsed{},
 		Authorized{when, when.Add(time.Hour), "writ-req-01"},
 		GrantBegun{Attempt: 1, Writ: "eyJ.x.y"},
-		Granted{1, receipt, seen},
+		Granted{Attempt: 1, Receipt: receipt, Seen: seen},
 		GrantFailed{1, "the target is down"},
 		Claimed{party, when},
 		Rechecked{digest, reasons},
@@ -85,8 +85,9 @@ var samples = func() map[Kind]Body {
 // grown has what was added to a kind after it was frozen, in a file of its own.
 var grown = func() map[Kind]Body {
 	revoked := samples["revoked"].(Revoked)
-	revoked.Instance = "cluster 7123"
-	return map[Kind]Body{"grant-begun": GrantBegun{1, "eyJ.x.y", "cluster 7123"}, "revoked": revoked}
+	granted := samples["granted"].(Granted)
+	revoked.Instance, revoked.Signed, granted.Signed = "cluster 7123", "eyJ.x.y", "eyJ.x.y"
+	return map[Kind]Body{"grant-begun": GrantBegun{1, "eyJ.x.y", "cluster 7123"}, "granted": granted, "revoked": revoked}
 }()
 
 func sample(b Body) Event {

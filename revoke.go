@@ -14,6 +14,7 @@ type (
 		Seen     Observation
 		Instance string // of the target, where it was told and read
 		Problem  string
+		Signed   string // JWS of the Deed that this is, of success
 	}
 	// Find says that access was seen which should not be there.
 	Find struct {
@@ -35,6 +36,7 @@ type (
 		KeptBy  ID          `json:"keptBy,omitempty"`
 
 		Instance string `json:"instance,omitempty"` // of the target, where that was read
+		Signed   string `json:"signed,omitempty"`   // JWS of its Deed
 	}
 	// RevokeFailed says that it is not known to be gone. It is tried again, for ever.
 	RevokeFailed struct {
@@ -75,7 +77,7 @@ func (c ReportRevoke) decide(r Request, _ Facts) ([]Body, error) {
 	case !gone:
 		return []Body{RevokeFailed{c.Attempt, "the target was told, but the access still shows as " + string(c.Seen.State)}}, nil
 	}
-	return []Body{Revoked{c.Attempt, c.Seen, r.KeptBy, c.Instance}}, nil
+	return []Body{Revoked{c.Attempt, c.Seen, r.KeptBy, c.Instance, c.Signed}}, nil
 }
 
 // Elsewhere says that what is seen at an instance of the target proves nothing

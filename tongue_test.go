@@ -86,9 +86,9 @@ func (s *story) act(by Ref, id ID, verb string, w words) ([]Event, error) {
 	case "begin-grant":
 		return s.do(by, id, BeginGrant{strings.TrimPrefix(w.take("writ", "jws"), "none"), w.take("at", "")})
 	case "report-grant":
-		return s.do(by, id, ReportGrant{attempt, Receipt{}, seen(Present), w.take("failed", ""), refused})
+		return s.do(by, id, ReportGrant{attempt, Receipt{}, seen(Present), w.take("failed", ""), refused, ""})
 	case "report-revoke":
-		return s.do(by, id, ReportRevoke{attempt, seen(Absent), w.take("at", ""), w.take("failed", "")})
+		return s.do(by, id, ReportRevoke{attempt, seen(Absent), w.take("at", ""), w.take("failed", ""), ""})
 	case "find":
 		return s.do(by, id, Find{seen(Present)})
 	}

@@ -155,7 +155,7 @@ func verify(ctx context.Context, db *store.DB, keys store.Keys, progress func(do
 	if keys.LogKey == "" {
 		keys.LogKey, out.LogKey, out.KeyFrom = opened.LogKey, opened.LogKey, "ledger"
 	}
-	granted, signed := writs(keyring.NewVerifier(public)), signature.Check(ctx, db)
+	granted, signed := signature.Orders(keyring.NewVerifier(public)), signature.Check(ctx, db)
 	keys.Check = func(pos int64, e writ.Event, r writ.Request) error {
 		return errors.Join(granted(pos, e, r), signed(pos, e, r))
 	}
@@ -165,27 +165,6 @@ func verify(ctx context.Context, db *store.DB, keys store.Keys, progress func(do
 	head, err := db.Head(ctx)
 	out.Events, out.Checkpoint = head.Size, head.Checkpoint
 	return out, err
-}
-
-// writs holds every grant against its writ: signed by the ledger's own key, of
-// exactly what the request says, and there before access was.
-func writs(signer *keyring.Signer) store.Check {
-	return func(_ int64, e writ.Event, r writ.Request) error {
-		switch e.Body.(type) {
-		case writ.GrantBegun, writ.Granted:
-		default:
-			return nil
-		}
-		payload, err := signer.Verify(r.Writ)
-		if err != nil {
-			return err
-		}
-		var o writ.Order
-		if err := json.Unmarshal(payload, &o); err != nil {
-			return writ.Errorf(writ.Invalid, "the writ of %s cannot be read: %v", r.ID, err)
-		}
-		return o.Check(r)
-	}
 }
 
 func readAll(paths []string) (out []string, err error) {

@@ -33,6 +33,9 @@ func (w *Worker) grant(ctx context.Context, job store.Job, r writ.Request) error
 	if err == nil {
 		err = w.carryOut(call, r, at, &report)
 	}
+	if err == nil {
+		report.Signed, err = w.attest(writ.Granted{Attempt: r.Attempt, Receipt: report.Receipt, Seen: report.Seen}.Deed(r))
+	}
 	if err != nil {
 		report.Problem, report.Refused = problem(err), refused(err)
 	}
@@ -79,6 +82,15 @@ func (w *Worker) begin(ctx context.Context, id writ.ID, r writ.Request, instance
 		}
 	}
 	return w.begun(ctx, id, c)
+}
+
+// attest signs what was done.
+func (w *Worker) attest(d writ.Deed) (string, error) {
+	payload, err := d.Canonical()
+	if err != nil {
+		return "", err
+	}
+	return w.Signer.Attest(payload)
 }
 
 func (w *Worker) sign(r writ.Request) (string, error) {

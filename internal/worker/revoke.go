@@ -20,6 +20,8 @@ func (w *Worker) revoke(ctx context.Context, job store.Job) error {
 	report := writ.ReportRevoke{Attempt: r.Attempt}
 	if err = w.takeAway(call, r, &report); err != nil {
 		report.Problem = problem(err)
+	} else if report.Signed, err = w.attest(writ.Revoked{Attempt: r.Attempt, Seen: report.Seen, KeptBy: r.KeptBy, Instance: report.Instance}.Deed(r)); err != nil {
+		w.Logger.ErrorContext(ctx, "what was taken away is recorded without a signature", "request", r.ID, "err", err)
 	}
 	done, err := w.decide(ctx, r.ID, report)
 	if err != nil {

@@ -32,9 +32,10 @@ type Config struct {
 	Logger   *slog.Logger
 }
 
-// A Signer makes and checks the signature of a writ.
+// A Signer makes and checks the signature of a writ, and makes that of a deed.
 type Signer interface {
 	Sign(payload []byte) (jws string, err error)
+	Attest(payload []byte) (jws string, err error)
 	Verify(jws string) (payload []byte, err error) // refuses all keys but the ledger's own
 }
 
