@@ -156,7 +156,7 @@ func (a *auditor) approved(b Approved, e entry) error {
 	case place.UID != who.UID && !delegated(d, place, who, e.At):
 		return fmt.Errorf("%s decides for %s, who did not ask for it", who.Name, place.Name)
 	}
-	if err := a.once(b.Stage, who, place); err != nil {
+	if err := a.once(b.Stage, who, place, e.facts.Verdict); err != nil {
 		return err
 	}
 	byOwner := true
@@ -172,15 +172,17 @@ func (a *auditor) approved(b Approved, e entry) error {
 }
 
 // once refuses a second vote of one person, or in one person's place.
-func (a *auditor) once(stage string, who, place Identity) error {
+func (a *auditor) once(stage string, who, place Identity, now Verdict) error {
 	v := vote{stage, slices.DeleteFunc([]string{string(who.UID), who.Person, string(place.UID), place.Person}, func(s string) bool { return s == "" })}
-	repeat := false
-	if i := a.r.Asked().stage(stage); i >= 0 {
-		repeat = a.r.Asked().Stages[i].Repeat
+	repeat, asked := true, false
+	for _, verdict := range []Verdict{a.r.Asked(), now} {
+		if i := verdict.stage(stage); i >= 0 {
+			repeat, asked = repeat && verdict.Stages[i].Repeat, true
+		}
 	}
 	for _, w := range a.votes {
 		both := slices.ContainsFunc(w.of, func(s string) bool { return slices.Contains(v.of, s) })
-		if both && (w.stage == stage || !repeat) {
+		if both && (w.stage == stage || !repeat || !asked) {
 			return fmt.Errorf("%s voted twice", who.Name)
 		}
 	}
