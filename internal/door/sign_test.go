@@ -7,6 +7,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -140,6 +141,18 @@ func TestSignatureIsOfNothingElse(t *testing.T) {
 	}
 	if err := approve("human/max", a, e); !errors.Is(err, writ.Conflict) {
 		t.Errorf("after it was withdrawn: %v", err)
+	}
+	wide := h.pending()
+	early := h.evidence("human/max", wide, k, key)
+	narrow, err := h.Narrow(t.Context(), h.as("human/max"), wide.ID, wide.Digest, Less{For: writ.Of(30 * time.Minute)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := approve("human/max", narrow, early); !errors.Is(err, writ.Forbidden) {
+		t.Errorf("after the terms were narrowed: %v", err)
+	}
+	if err := approve("human/max", wide, early); !errors.Is(err, writ.Stale) {
+		t.Errorf("of terms that are no more: %v", err)
 	}
 	kept := h.evidence("human/max", b, k, key)
 	if err := h.Disenrol(t.Context(), h.as("human/max"), k.Name); err != nil {
