@@ -144,6 +144,7 @@ func TestEnrolRefused(t *testing.T) {
 		{"too late", func(_ *world, _ *Enrol, f *Facts) { f.Now = f.Nonce.Until }, Conflict, "older than 5m0s"},
 		{"a name that is none", func(_ *world, c *Enrol, _ *Facts) { c.Key.Name = "a b" }, Invalid, "a b"},
 		{"a method that has no keys", func(_ *world, c *Enrol, _ *Facts) { c.Key.Method = ByOIDC }, Invalid, "is not ssh or passkey"},
+		{"a title that is a text", func(_ *world, c *Enrol, _ *Facts) { c.Key.Title = strings.Repeat("x", maxTitle+1) }, Invalid, "use at most 200"},
 		{"no public key", func(_ *world, c *Enrol, _ *Facts) { c.Key.Public = "" }, Invalid, "too little of itself"},
 	} {
 		w := newWorld()

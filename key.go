@@ -50,6 +50,8 @@ func PrepareEnrol(value []byte, f Facts) (Nonce, error) {
 // MaxKeys is how many keys a person can have.
 const MaxKeys = 16
 
+const maxTitle = 200 // bytes
+
 func (f Facts) enrols() error {
 	if who, ok := f.Directory.Who(f.Actor); !ok || !who.Active() || !who.Human() {
 		return Errorf(Forbidden, "%s cannot enrol a key: only a person can, for themselves", f.Actor.Name)
@@ -142,6 +144,8 @@ func (k Key) check(d *Directory) error {
 		return Errorf(Invalid, "key %s: method %q is not ssh or passkey", k.Name, k.Method)
 	case k.Public == "" || k.Method == ByPasskey && (k.Credential == "" || k.RP == "" || k.Origin == ""):
 		return Errorf(Invalid, "key %s: it says too little of itself to check a signature", k.Name)
+	case len(k.Title) > maxTitle:
+		return Errorf(Invalid, "key %s: a title of %d bytes is too long; use at most %d", k.Name, len(k.Title), maxTitle)
 	case k.Enrolled.IsZero():
 		return Errorf(Invalid, "key %s: it does not say since when it counts", k.Name)
 	}

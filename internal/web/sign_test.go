@@ -74,6 +74,9 @@ func TestSignedApprovalIsRepeatable(t *testing.T) {
 	if status, p := approve(`{"evidence":{"method":"session"}}`, "a1"); status != 409 {
 		t.Errorf("the same key with another body: %d %v", status, p)
 	}
+	if status, p := approve("{}", ""); status != 403 || !strings.Contains(p["detail"].(string), "needs somebody else") {
+		t.Errorf("a body without evidence is a yes by session: %d %v", status, p)
+	}
 	for name, body := range map[string]string{
 		"no method":        `{"evidence":{"nonce":"AA=="}}`,
 		"an unknown field": `{"evidence":{"method":"ssh","admin":true}}`,
