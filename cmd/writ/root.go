@@ -27,7 +27,7 @@ terms, it exists for a bounded time, and it is seen to be gone.`,
 		c.GroupID = "decide"
 		root.AddCommand(c)
 	}
-	for _, c := range []*cobra.Command{serveCmd(), verifyCmd(), rebuildCmd(), demoCmd()} {
+	for _, c := range []*cobra.Command{serveCmd(), verifyCmd(), rebuildCmd(), witnessCmd(), demoCmd()} {
 		c.GroupID = "server"
 		root.AddCommand(c)
 	}
