@@ -119,6 +119,9 @@ func (s *server) Run(ctx context.Context, ln net.Listener) error {
 	if !s.cfg.Worker.Off {
 		working.Go(func() { s.worker.Run(ctx) })
 	}
+	if s.witness != nil {
+		working.Go(func() { s.witness.Run(ctx) })
+	}
 	working.Go(func() {
 		<-ctx.Done()
 		end, stop := context.WithTimeout(context.WithoutCancel(ctx), stopIn)

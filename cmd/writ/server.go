@@ -28,6 +28,7 @@ import (
 	"github.com/writhq/writ/internal/keyring"
 	"github.com/writhq/writ/internal/store"
 	"github.com/writhq/writ/internal/web"
+	asker "github.com/writhq/writ/internal/witness"
 	"github.com/writhq/writ/internal/worker"
 	"github.com/writhq/writ/ledger"
 	"github.com/writhq/writ/policy"
@@ -43,6 +44,7 @@ type server struct {
 	drivers  map[string]connector.Driver
 	targets  *worker.Targets
 	worker   *worker.Worker
+	witness  *asker.Asker // nil if none is configured
 	door     *door.Door
 	callers  *auth.Authenticator
 	metrics  *prometheus.Registry
@@ -62,7 +64,7 @@ func openServer(ctx context.Context, cfg config.Config, log *slog.Logger, orders
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	for _, open := range []func(context.Context) error{s.openStore, s.openIssuer, s.openWorker, s.openDoor, s.openLedger, s.openWeb} {
+	for _, open := range []func(context.Context) error{s.openStore, s.openWitness, s.openIssuer, s.openWorker, s.openDoor, s.openLedger, s.openWeb} {
 		if err := open(ctx); err != nil {
 			return s, err
 		}
@@ -86,6 +88,7 @@ func (s *server) openStore(ctx context.Context) (err error) {
 	s.store, err = store.Open(ctx, store.Config{DSN: s.cfg.DB, Log: signer, Logger: s.log})
 	if err == nil {
 		s.close = append(s.close, s.store.Close)
+		s.metrics = newRegistry(s.store)
 	}
 	return err
 }
@@ -119,20 +122,19 @@ func (s *server) openWorker(context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.metrics = newRegistry(s.store)
 	s.targets = worker.NewTargets(s.drivers, s.cfg.Secret)
 	s.close = append(s.close, s.targets.Close)
 	s.worker = worker.New(worker.Config{
 		Store: s.store, Judge: policy.NewJudge(), Targets: s.targets, Signer: signer, Seal: s.keys.Claims.Recipient().String(),
 		Parallel: s.cfg.Worker.Parallel, Lease: s.cfg.Worker.Lease, ClaimFor: s.cfg.Worker.ClaimFor,
-		Metrics: worker.NewMetrics(s.metrics), Logger: s.log,
+		Metrics: worker.NewMetrics(s.metrics), Logger: s.log, Safe: s.safe,
 	})
 	return nil
 }
 
 func (s *server) openDoor(context.Context) error {
 	s.door = door.New(door.Config{
-		Store: s.store, Judge: policy.NewJudge(), Drivers: s.drivers, Claims: s.keys.Claims, Target: s.targets.Check, Logger: s.log,
+		Store: s.store, Judge: policy.NewJudge(), Drivers: s.drivers, Claims: s.keys.Claims, Target: s.targets.Check, Safe: s.safe, Logger: s.log,
 	})
 	s.metrics.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "writ_signatures_refused_total", Help: "Signatures of approvals and enrolments that do not hold.",
@@ -191,8 +193,8 @@ func (s *server) openWeb(context.Context) error {
 		who.Issuers = append(who.Issuers, auth.Issuer{URL: i.URL, Audience: i.Audience, Algorithms: i.Algorithms, MaxAge: i.MaxAge, Typ: i.Typ})
 	}
 	mounts := map[string]http.Handler{
-		"/issuer/":     http.StripPrefix("/issuer", s.issuer.Handler()),
-		"/ledger/":     http.StripPrefix("/ledger", s.auditOnly(ledger.Handler(s.store))),
+		"/issuer/":     http.StripPrefix("/issuer", s.confirming(s.issuer.Handler())),
+		"/ledger/":     http.StripPrefix("/ledger", s.auditOnly(ledger.Handler(s.source()))),
 		"GET /metrics": promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{}),
 	}
 	if s.cfg.Dev {
@@ -240,14 +242,6 @@ func (s *server) auditOnly(log http.Handler) http.Handler {
 		}
 		log.ServeHTTP(w, r)
 	})
-}
-
-// ready says why the server cannot serve now.
-func (s *server) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, readyIn)
-	defer cancel()
-	_, err := s.store.Stats(ctx)
-	return err
 }
 
 // readyIn is how long the database may take to answer before the server counts

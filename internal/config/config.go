@@ -30,6 +30,7 @@ type Config struct {
 	Issuers   []Issuer `yaml:"issuers"`     // whose tokens are accepted
 	Log       string   `yaml:"log"`         // text or json; json
 	Worker    Worker   `yaml:"worker"`
+	Witness   Witness  `yaml:"witness"` // who cosigns the ledger's checkpoints
 
 	Dev bool `yaml:"-"` // the server is its own issuer, on this machine only
 }
@@ -55,6 +56,20 @@ type Worker struct {
 	Lease    time.Duration `yaml:"lease"`    // longest time one call may take; 1m
 	ClaimFor time.Duration `yaml:"claimFor"` // how long a credential waits to be claimed; 24h
 	Off      bool          `yaml:"off"`      // this process serves but calls no target
+}
+
+// Witness says who cosigns the ledger's checkpoints, and how many are enough.
+type Witness struct {
+	List   []Witnessing  `yaml:"list"`
+	Quorum int           `yaml:"quorum"` // all of them if zero
+	Every  time.Duration `yaml:"every"`  // how often they are asked while there is news; 1s
+}
+
+// A Witnessing is one witness.
+type Witnessing struct {
+	Name string `yaml:"name"`
+	URL  string `yaml:"url"` // https; http on loopback only
+	Key  string `yaml:"key"` // verifier key, as 'writ witness --print-key' shows it
 }
 
 // Read reads a file. Unknown fields are refused with their place. Relative paths
@@ -87,6 +102,9 @@ func (c Config) Complete() (Config, error) {
 	fill(&c.Keys, filepath.Join(c.Data, "writ.keys"))
 	fill(&c.Secrets, filepath.Join(c.Data, "secrets"))
 	fill(&c.Log, "json")
+	if c.Witness.Quorum == 0 {
+		c.Witness.Quorum = len(c.Witness.List)
+	}
 	scheme := "http"
 	if c.TLS.Cert != "" {
 		scheme = "https"

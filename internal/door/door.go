@@ -28,6 +28,7 @@ type Config struct {
 	Drivers map[string]connector.Driver
 	Claims  *age.X25519Identity                      // opens credentials that are claimed
 	Target  func(context.Context, writ.Target) error // refuses a target whose configuration cannot be opened
+	Safe    func() error                             // why the ledger must not be trusted to give access; always if nil
 	Logger  *slog.Logger                             // is told of signatures that are refused; slog.Default() if nil
 }
 
@@ -39,6 +40,9 @@ type Door struct {
 
 // New returns a door.
 func New(c Config) *Door {
+	if c.Safe == nil {
+		c.Safe = func() error { return nil }
+	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
@@ -97,6 +101,16 @@ func (d *Door) fill(who Caller, id writ.ID, r writ.Request, f writ.Facts) (writ.
 func needsPolicy(c writ.Command) bool {
 	switch c.(type) {
 	case writ.Approve, writ.Deny, writ.Narrow, writ.Require:
+		return true
+	}
+	return false
+}
+
+// gives says which commands lead to access. They wait while the ledger may be an
+// old copy, which does not know what was revoked; what ends access does not.
+func gives(c writ.Command) bool {
+	switch c.(type) {
+	case writ.Approve, writ.Claim:
 		return true
 	}
 	return false

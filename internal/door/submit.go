@@ -43,6 +43,9 @@ func (a Ask) core(who Caller, why writ.Commitment) writ.Ask {
 // Submit asks for access. A request that policy refuses is on record all the
 // same; the error then says why, and the request is returned with it.
 func (d *Door) Submit(ctx context.Context, who Caller, a Ask) (writ.Request, error) {
+	if err := d.Safe(); err != nil { // policy may approve by itself
+		return writ.Request{}, err
+	}
 	if err := a.checkKeys(); err != nil {
 		return writ.Request{}, err
 	}

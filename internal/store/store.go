@@ -12,6 +12,7 @@
 //	claim.go   due work                  record.go   what is written for them
 //	get.go     reads                     memory.go   what the committer remembers
 //	wait.go    news for who waits        verify.go   the one checker
+//	witnessed.go  what others cosigned
 //
 //	database/             SQLite and PostgreSQL as one, and their schema
 //	database/projection/  what is derived from events, and whether it holds

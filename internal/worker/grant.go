@@ -18,6 +18,9 @@ import (
 // sign the writ, say what is about to be done, check the writ, do it, read it
 // back, say what came of it.
 func (w *Worker) grant(ctx context.Context, job store.Job, r writ.Request) error {
+	if err := w.Safe(); err != nil {
+		return err
+	}
 	if err := w.prove(ctx, job.ID, r); err != nil {
 		return err
 	}

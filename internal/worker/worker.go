@@ -28,6 +28,7 @@ type Config struct {
 	Parallel int           // tasks at once, without those that take long; 32 if zero
 	Lease    time.Duration // longest time one call may take; a minute if zero
 	ClaimFor time.Duration // how long a credential waits to be claimed; a day if zero
+	Safe     func() error  // why the ledger must not be trusted to grant; always if nil
 	Metrics  *Metrics
 	Logger   *slog.Logger
 }
@@ -59,6 +60,9 @@ func New(c Config) *Worker {
 	}
 	if c.View == nil {
 		c.View = view.New(c.Store, c.Store.Log.VerifierKey())
+	}
+	if c.Safe == nil {
+		c.Safe = func() error { return nil }
 	}
 	w := &Worker{Config: c, free: make(chan struct{}, c.Parallel)}
 	for range c.Parallel {

@@ -132,7 +132,7 @@ func (a *audit) fault(err error) error {
 // checkpoints returns all that are there, if they are signed.
 func (a *audit) checkpoints() ([]ledger.Checkpoint, error) {
 	notes := map[int64][]string{a.head.Size: {a.head.Checkpoint}}
-	rows, err := a.tx.QueryContext(a.ctx, "SELECT size, note FROM checkpoints")
+	rows, err := a.tx.QueryContext(a.ctx, "SELECT size, note FROM checkpoints UNION ALL SELECT size, note FROM witnessed")
 	if err != nil {
 		return nil, err
 	}
