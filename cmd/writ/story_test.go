@@ -34,6 +34,7 @@ const patience = 90 * time.Second
 // that the story starts. Beside testscript's own, a story has these commands:
 //
 //	server start|stop|kill [FLAG…]  `writ serve --dev` with its state in $WORK/data
+//	server halted [FLAG…]           the same, and it must say that it is in safe mode
 //	as NAME                         speak as an identity: sets WRIT_TOKEN
 //	exits CODE COMMAND…             run it; its exit code must be CODE
 //	keygen FILE VAR                 make an age identity; VAR is its recipient
@@ -48,11 +49,18 @@ const patience = 90 * time.Second
 //	see FILE REGEXP                 wait until the file has it
 //	signal SIGNAL NAME              send a signal to what was spawned
 //	reap CODE NAME                  wait for its end; its exit code must be CODE
+//	witness NAME                    `writ witness` for the log $LOG, state in $WORK/NAME;
+//	                                sets NAME_URL and NAME_KEY
+//	expand FILE                     put the values of $VARs into it
+//	get STATUS PATH [REGEXP]        wait until the server answers so
+//	witnessed FILE                  wait until all events are witnessed; keep the checkpoint
+//	sql FILE STATEMENT              change a SQLite database behind everybody's back
 func TestStories(t *testing.T) {
 	commands := map[string]func(*testscript.TestScript, bool, []string){}
 	for name, do := range map[string]func(*story, []string){
 		"server": (*story).serve, "as": (*story).as, "exits": (*story).exits, "keygen": (*story).keygen, "let": (*story).let, "call": (*story).call, "same": (*story).same,
 		"agree": (*story).agree, "reach": (*story).reach, "spawn": (*story).spawn, "see": (*story).see, "signal": (*story).signal, "reap": (*story).reap,
+		"witness": (*story).witness, "expand": (*story).expand, "get": (*story).get, "witnessed": (*story).witnessed, "sql": (*story).sql,
 	} {
 		commands[name] = func(ts *testscript.TestScript, neg bool, args []string) {
 			s := ts.Value("story").(*story)
@@ -100,7 +108,8 @@ func (s *story) end() {
 }
 
 func (s *story) serve(args []string) {
-	if args[0] != "start" {
+	want := map[string]int{"start": http.StatusOK, "halted": http.StatusServiceUnavailable}[args[0]]
+	if want == 0 {
 		sig := map[string]string{"stop": "TERM", "kill": "KILL"}[args[0]]
 		s.signal([]string{sig, "server"})
 		<-s.jobs["server"].done
@@ -116,14 +125,7 @@ func (s *story) serve(args []string) {
 	url := regexp.MustCompile(`http://\S+`).FindString(s.ReadFile("server.err"))
 	s.listen = strings.TrimPrefix(url, "http://") // where it comes up again
 	s.Setenv("WRIT_SERVER", url)
-	s.until("the server is ready", func() bool {
-		res, err := http.Get(url + "/readyz")
-		if err != nil {
-			return false
-		}
-		defer res.Body.Close()
-		return res.StatusCode == http.StatusOK
-	})
+	s.get([]string{strconv.Itoa(want), "/readyz", map[string]string{"halted": "safe mode"}[args[0]]})
 }
 
 func (s *story) until(what string, done func() bool) {
@@ -279,6 +281,7 @@ func (s *story) see(args []string) {
 
 var signals = map[string]syscall.Signal{
 	"INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "KILL": syscall.SIGKILL, "HUP": syscall.SIGHUP, "QUIT": syscall.SIGQUIT,
+	"STOP": syscall.SIGSTOP, "CONT": syscall.SIGCONT,
 }
 
 func (s *story) signal(args []string) {

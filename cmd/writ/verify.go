@@ -19,7 +19,6 @@ import (
 	"github.com/writhq/writ/internal/config"
 	"github.com/writhq/writ/internal/keyring"
 	"github.com/writhq/writ/internal/store"
-	"github.com/writhq/writ/internal/store/signature"
 	"github.com/writhq/writ/internal/term"
 	"github.com/writhq/writ/ledger"
 )
@@ -47,7 +46,7 @@ func (w where) dsn() string {
 func verifyCmd() *cobra.Command {
 	var w where
 	var logKey string
-	var kept []string
+	var others vouched
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Check the ledger and everything derived from it",
@@ -57,20 +56,28 @@ that nothing was granted without its approvals, and that every table is what the
 events say. The exit code is not 0 if anything does not hold, and the first
 position that does not is named.
 
-The ledger is held against the key in DATA/writ.keys if that is there, else
-against --log-key. Without either it is held against the key that the ledger
-names itself, which finds damage but not a ledger that was made anew: keep the
-key that this command prints, and checkpoints, elsewhere.`,
+The ledger is held against --log-key, else against the key in DATA/writ.keys.
+Without either it is held against the key that the ledger names itself, which
+finds damage but not a ledger that was made anew: keep the key that this command
+prints, and checkpoints, elsewhere. --policy with a log line is such a place.
+
+With --policy (c2sp.org/tlog-policy) the witnesses in it are asked for the newest
+checkpoint that they cosigned. The ledger must continue each of them, and one
+must be cosigned by the quorum: so also a database that was rolled back, with all
+that it says of itself, is found. --checkpoint does that with what you kept.`,
 		Example: `  writ verify --data /var/lib/writ
-  writ verify --db postgres://writ@db/writ --log-key 'writ-ledger-…' --kept checkpoint.txt`,
+  writ verify --data /var/lib/writ --policy policy.txt
+  writ verify --db postgres://writ@db/writ --log-key 'writ-ledger-…' --checkpoint march.txt`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return runVerify(cmd, w, logKey, kept)
+			return runVerify(cmd, w, logKey, &others)
 		},
 	}
 	w.flags(cmd)
 	cmd.Flags().StringVar(&logKey, "log-key", "", "verifier key of the ledger, from elsewhere than its database")
-	cmd.Flags().StringArrayVar(&kept, "kept", nil, "file with a checkpoint that was kept elsewhere; may be repeated")
+	cmd.Flags().StringVar(&others.file, "policy", "", "file that says which witnesses must have cosigned")
+	cmd.Flags().BoolVar(&others.offline, "offline", false, "ask no witness; hold the ledger against what is here")
+	cmd.Flags().StringArrayVar(&others.kept, "checkpoint", nil, "file with a checkpoint that was kept elsewhere; may be repeated")
 	return cmd
 }
 
@@ -79,11 +86,13 @@ type Verified struct {
 	Holds      bool   `json:"holds"`
 	Events     int64  `json:"events"`
 	LogKey     string `json:"logKey"`
-	KeyFrom    string `json:"keyFrom"` // option, key file, or ledger
+	KeyFrom    string `json:"keyFrom"` // option, key file, policy, or ledger
 	Checkpoint string `json:"checkpoint"`
+
+	Witnessed *Witnessed `json:"witnessed,omitempty"` // with a policy
 }
 
-func runVerify(cmd *cobra.Command, w where, logKey string, kept []string) error {
+func runVerify(cmd *cobra.Command, w where, logKey string, others *vouched) error {
 	ctx := cmd.Context()
 	db, err := store.Open(ctx, store.Config{DSN: w.dsn(), ReadOnly: true})
 	if err != nil {
@@ -94,15 +103,12 @@ func runVerify(cmd *cobra.Command, w where, logKey string, kept []string) error 
 	if err != nil {
 		return err
 	}
-	if keys.Kept, err = readAll(kept); err != nil {
+	if err := others.read(); err != nil {
 		return err
 	}
-	out, err := verify(ctx, db, keys, progress("verifying"))
+	out, err := verify(ctx, db, keys, from, others, progress("verifying"))
 	if err != nil {
 		return err
-	}
-	if from != "" {
-		out.KeyFrom = from
 	}
 	if format, _ := cmd.Flags().GetString("output"); format == "json" {
 		return json.NewEncoder(cmd.OutOrStdout()).Encode(out)
@@ -110,6 +116,9 @@ func runVerify(cmd *cobra.Command, w where, logKey string, kept []string) error 
 	say := func(format string, args ...any) { fmt.Fprintf(cmd.OutOrStdout(), format+"\n", args...) }
 	say("%d events: every hash, signature, writ and table holds", out.Events)
 	say("key, from the %s: %s", out.KeyFrom, out.LogKey)
+	if out.Witnessed != nil {
+		say("%s", out.Witnessed)
+	}
 	if out.KeyFrom == "ledger" {
 		say("The ledger named its key itself. Keep the key elsewhere and pass it as --log-key to tell a ledger that was made anew.")
 	}
@@ -137,8 +146,8 @@ func (w where) trusted(logKey string) (store.Keys, string, error) {
 }
 
 // verify checks an open database against the key given, or, where none is,
-// against the one that the ledger names.
-func verify(ctx context.Context, db *store.DB, keys store.Keys, progress func(done, total int64)) (Verified, error) {
+// against the one that the ledger names, and against what others say of it.
+func verify(ctx context.Context, db *store.DB, keys store.Keys, from string, others *vouched, progress func(done, total int64)) (Verified, error) {
 	entries, err := db.Events(ctx, writ.LedgerStream)
 	if err != nil {
 		return Verified{}, err
@@ -151,31 +160,57 @@ func verify(ctx context.Context, db *store.DB, keys store.Keys, progress func(do
 	if !ok || err != nil || len(public) != ed25519.PublicKeySize {
 		return Verified{}, store.Broken{Pos: 0, What: "the ledger names no key that signs its writs"}
 	}
-	out := Verified{Holds: true, LogKey: keys.LogKey, KeyFrom: "key file"}
 	if keys.LogKey == "" {
-		keys.LogKey, out.LogKey, out.KeyFrom = opened.LogKey, opened.LogKey, "ledger"
+		keys.LogKey, from = opened.LogKey, "ledger"
 	}
-	granted, signed := signature.Orders(keyring.NewVerifier(public)), signature.Check(ctx, db)
+	out := Verified{Holds: true, LogKey: keys.LogKey, KeyFrom: from}
+	if named, err := others.names(keys.LogKey); err != nil {
+		return Verified{}, err
+	} else if named {
+		out.KeyFrom = "policy"
+	}
+	if err := others.collect(ctx, db, keys.LogKey); err != nil {
+		return Verified{}, err
+	}
+	keys.Kept = others.notes
+	granted, signed := writs(keyring.NewVerifier(public)), assents(ctx, db)
 	keys.Check = func(pos int64, e writ.Event, r writ.Request) error {
 		return errors.Join(granted(pos, e, r), signed(pos, e, r))
 	}
 	if err := db.Verify(ctx, keys, progress); err != nil {
 		return Verified{}, err
 	}
+	if others.asks {
+		c, err := others.enough(keys.LogKey)
+		if err != nil {
+			return Verified{}, err
+		}
+		out.Witnessed = &Witnessed{c.Size, c.By}
+	}
 	head, err := db.Head(ctx)
 	out.Events, out.Checkpoint = head.Size, head.Checkpoint
 	return out, err
 }
 
-func readAll(paths []string) (out []string, err error) {
-	for _, p := range paths {
-		data, err := os.ReadFile(p)
-		if err != nil {
-			return nil, writ.Errorf(writ.Invalid, "checkpoint: %v", err)
+// writs holds every grant against its writ: signed by the ledger's own key, of
+// exactly what the request says, and there before access was.
+func writs(signer *keyring.Signer) store.Check {
+	return func(_ int64, e writ.Event, r writ.Request) error {
+		switch e.Body.(type) {
+		case writ.GrantBegun, writ.Granted:
+		default:
+			return nil
 		}
-		out = append(out, string(data))
+		payload, err := signer.Verify(r.Writ)
+		if err != nil {
+			return err
+		}
+		var o writ.Order
+		if err := json.Unmarshal(payload, &o); err != nil {
+			return writ.Errorf(writ.Invalid, "the writ of %s cannot be read: %v", r.ID, err)
+		}
+		return o.Check(r)
 	}
-	return out, nil
 }
 
 // progress shows on a terminal how far something is; nowhere else.
@@ -236,6 +271,6 @@ func rebuild(cmd *cobra.Command, cfg config.Config) error {
 
 // verify is for the demo: the same check on a database that is in use.
 func (s *server) verify(ctx context.Context) (int64, error) {
-	out, err := verify(ctx, s.store, store.Keys{LogKey: s.store.Log.VerifierKey()}, nil)
+	out, err := verify(ctx, s.store, store.Keys{LogKey: s.store.Log.VerifierKey()}, "key file", &vouched{}, nil)
 	return out.Events, err
 }
