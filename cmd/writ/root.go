@@ -3,6 +3,8 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/writhq/writ/cmd/writ/verify"
+	"github.com/writhq/writ/cmd/writ/witness"
 	"github.com/writhq/writ/internal/cli"
 	"github.com/writhq/writ/internal/cli/approver"
 	"github.com/writhq/writ/internal/cli/command"
@@ -27,7 +29,7 @@ terms, it exists for a bounded time, and it is seen to be gone.`,
 		c.GroupID = "decide"
 		root.AddCommand(c)
 	}
-	for _, c := range []*cobra.Command{serveCmd(), verifyCmd(), rebuildCmd(), witnessCmd(), demoCmd()} {
+	for _, c := range []*cobra.Command{serveCmd(), verify.Command(), rebuildCmd(), witness.Command(version()), demoCmd()} {
 		c.GroupID = "server"
 		root.AddCommand(c)
 	}

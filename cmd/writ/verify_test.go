@@ -139,7 +139,7 @@ func TestVerifyChecksSignatures(t *testing.T) {
 			if c.forge == nil {
 				f.remove()
 			}
-			_, err = verify(context.Background(), f.store, store.Keys{}, nil)
+			_, err = f.verify(context.Background())
 			var broken store.Broken
 			if c.says == "" && err != nil || c.says != "" && (!errors.As(err, &broken) || !strings.Contains(broken.What, c.says)) {
 				t.Errorf("%v, want %q", err, c.says)

@@ -44,11 +44,6 @@ func (d *Door) Revoke(ctx context.Context, who Caller, id writ.ID, note string) 
 }
 
 func (d *Door) do(ctx context.Context, who Caller, id writ.ID, c writ.Command, texts []store.Text) (writ.Request, error) {
-	if gives(c) {
-		if err := d.Safe(); err != nil {
-			return writ.Request{}, err
-		}
-	}
 	return d.Store.Update(ctx, store.Change{ID: id, Texts: texts, Key: who.key(), Decide: d.decide(who, id, c)})
 }
 

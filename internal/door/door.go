@@ -75,6 +75,11 @@ func (d *Door) decide(who Caller, id writ.ID, c writ.Command) func(writ.Request,
 		if err != nil {
 			return nil, err
 		}
+		if gives(c) {
+			if err := d.Safe(); err != nil {
+				return nil, err
+			}
+		}
 		if needsPolicy(c) {
 			f.Verdict = d.Judge.Verdict(policy.Query{Terms: r.Terms, Facts: f})
 		}

@@ -43,9 +43,6 @@ func (a Ask) core(who Caller, why writ.Commitment) writ.Ask {
 // Submit asks for access. A request that policy refuses is on record all the
 // same; the error then says why, and the request is returned with it.
 func (d *Door) Submit(ctx context.Context, who Caller, a Ask) (writ.Request, error) {
-	if err := d.Safe(); err != nil { // policy may approve by itself
-		return writ.Request{}, err
-	}
 	if err := a.checkKeys(); err != nil {
 		return writ.Request{}, err
 	}
@@ -69,6 +66,9 @@ func (d *Door) Submit(ctx context.Context, who Caller, a Ask) (writ.Request, err
 }
 
 func (d *Door) submit(r writ.Request, id writ.ID, ask writ.Ask, why string, f writ.Facts) ([]writ.Event, error) {
+	if err := d.Safe(); err != nil { // policy may approve by itself
+		return nil, err
+	}
 	terms, err := ask.Terms(id, f)
 	if err != nil {
 		return nil, err

@@ -2,25 +2,10 @@ package store
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 
 	"github.com/writhq/writ"
-	"github.com/writhq/writ/internal/store/database"
 	"github.com/writhq/writ/ledger"
 )
-
-// Witnessed returns the newest checkpoint that was kept with its cosignatures,
-// and its size: every event before that position is under it. Where there is
-// none the size is 0 and the note is empty. Whoever decides on it holds it
-// against the witnesses' keys first: it comes from the database.
-func (db *DB) Witnessed(ctx context.Context) (size int64, note string, err error) {
-	err = database.ScanOne(ctx, db.data.Read, "SELECT size, note FROM witnessed", nil, &size, &note)
-	if errors.Is(err, sql.ErrNoRows) {
-		return 0, "", nil
-	}
-	return size, note, database.Explain(err)
-}
 
 // KeepWitnessed keeps a cosigned checkpoint of this ledger, unless a newer one
 // is kept already. The cosignatures are the caller's to check.

@@ -36,6 +36,18 @@ func (l Ledger) Checkpoint(ctx context.Context) (string, error) {
 	return h.Checkpoint, err
 }
 
+// Witnessed returns the newest checkpoint that was kept with its cosignatures,
+// and its size: every event before that position is under it. Where there is
+// none the size is 0 and the note is empty. Whoever decides on it holds it
+// against the witnesses' keys first: it comes from the database.
+func (l Ledger) Witnessed(ctx context.Context) (size int64, note string, err error) {
+	err = l.one(ctx, "SELECT size, note FROM witnessed", nil, &size, &note)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, "", nil
+	}
+	return size, note, err
+}
+
 // Tile returns the stored hashes of a tile, or none.
 func (l Ledger) Tile(ctx context.Context, level int, n int64) (hashes []byte, err error) {
 	err = l.one(ctx, "SELECT hashes FROM tiles WHERE level = $1 AND n = $2", []any{level, n}, &hashes)

@@ -1,4 +1,4 @@
-package main
+package verify
 
 import (
 	"context"
@@ -152,6 +152,7 @@ type Witnessed struct {
 	By     map[string]time.Time `json:"by"`     // witness, and when
 }
 
+// String says it in one line.
 func (w Witnessed) String() string {
 	var by []string
 	for _, name := range slices.Sorted(maps.Keys(w.By)) {

@@ -1,4 +1,6 @@
-package main
+// Package verify is the command that checks a ledger, and all that is derived
+// from it, without a server.
+package verify
 
 import (
 	"context"
@@ -16,22 +18,22 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/writhq/writ"
-	"github.com/writhq/writ/internal/config"
 	"github.com/writhq/writ/internal/keyring"
 	"github.com/writhq/writ/internal/store"
+	"github.com/writhq/writ/internal/store/signature"
 	"github.com/writhq/writ/internal/term"
 	"github.com/writhq/writ/ledger"
 )
 
 // where says which database a command works on, without a server.
-type where struct {
-	data, db, keys string
-}
+type where struct{ data, db string }
 
-func (w *where) flags(cmd *cobra.Command) {
+// Flags adds the flags that say which database a command works on, without a
+// server.
+func Flags(cmd *cobra.Command, data, db *string) {
 	f := cmd.Flags()
-	f.StringVar(&w.data, "data", "", "directory of the embedded database")
-	f.StringVar(&w.db, "db", "", "postgres://… instead of the embedded database")
+	f.StringVar(data, "data", "", "directory of the embedded database")
+	f.StringVar(db, "db", "", "postgres://… instead of the embedded database")
 	cmd.MarkFlagsOneRequired("data", "db")
 }
 
@@ -42,8 +44,8 @@ func (w where) dsn() string {
 	return filepath.Join(w.data, "writ.db")
 }
 
-// verifyCmd checks everything that is stored.
-func verifyCmd() *cobra.Command {
+// Command checks everything that is stored.
+func Command() *cobra.Command {
 	var w where
 	var logKey string
 	var others vouched
@@ -67,13 +69,13 @@ must be cosigned by the quorum: so also a database that was rolled back, with al
 that it says of itself, is found. --checkpoint does that with what you kept.`,
 		Example: `  writ verify --data /var/lib/writ
   writ verify --data /var/lib/writ --policy policy.txt
-  writ verify --db postgres://writ@db/writ --log-key 'writ-ledger-…' --checkpoint march.txt`,
+  writ verify --db postgres://db/writ --log-key 'writ-ledger-…' --checkpoint march.txt`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return runVerify(cmd, w, logKey, &others)
+			return run(cmd, w, logKey, &others)
 		},
 	}
-	w.flags(cmd)
+	Flags(cmd, &w.data, &w.db)
 	cmd.Flags().StringVar(&logKey, "log-key", "", "verifier key of the ledger, from elsewhere than its database")
 	cmd.Flags().StringVar(&others.file, "policy", "", "file that says which witnesses must have cosigned")
 	cmd.Flags().BoolVar(&others.offline, "offline", false, "ask no witness; hold the ledger against what is here")
@@ -92,7 +94,7 @@ type Verified struct {
 	Witnessed *Witnessed `json:"witnessed,omitempty"` // with a policy
 }
 
-func runVerify(cmd *cobra.Command, w where, logKey string, others *vouched) error {
+func run(cmd *cobra.Command, w where, logKey string, others *vouched) error {
 	ctx := cmd.Context()
 	db, err := store.Open(ctx, store.Config{DSN: w.dsn(), ReadOnly: true})
 	if err != nil {
@@ -106,7 +108,7 @@ func runVerify(cmd *cobra.Command, w where, logKey string, others *vouched) erro
 	if err := others.read(); err != nil {
 		return err
 	}
-	out, err := verify(ctx, db, keys, from, others, progress("verifying"))
+	out, err := Ledger(ctx, db, Against{keys, from, others}, Progress("verifying"))
 	if err != nil {
 		return err
 	}
@@ -145,9 +147,19 @@ func (w where) trusted(logKey string) (store.Keys, string, error) {
 	return store.Keys{LogKey: signer.VerifierKey()}, "key file", nil
 }
 
-// verify checks an open database against the key given, or, where none is,
-// against the one that the ledger names, and against what others say of it.
-func verify(ctx context.Context, db *store.DB, keys store.Keys, from string, others *vouched, progress func(done, total int64)) (Verified, error) {
+// Against is what a ledger is held against.
+type Against struct {
+	Keys   store.Keys // without a LogKey, the one that the ledger names
+	From   string     // where LogKey is from
+	others *vouched   // may be nil
+}
+
+// Ledger checks an open database, also one in use. Progress may be nil.
+func Ledger(ctx context.Context, db *store.DB, a Against, progress func(done, total int64)) (Verified, error) {
+	keys, from, others := a.Keys, a.From, a.others
+	if others == nil {
+		others = &vouched{}
+	}
 	entries, err := db.Events(ctx, writ.LedgerStream)
 	if err != nil {
 		return Verified{}, err
@@ -173,7 +185,7 @@ func verify(ctx context.Context, db *store.DB, keys store.Keys, from string, oth
 		return Verified{}, err
 	}
 	keys.Kept = others.notes
-	granted, signed := writs(keyring.NewVerifier(public)), assents(ctx, db)
+	granted, signed := signature.Orders(keyring.NewVerifier(public)), signature.Check(ctx, db)
 	keys.Check = func(pos int64, e writ.Event, r writ.Request) error {
 		return errors.Join(granted(pos, e, r), signed(pos, e, r))
 	}
@@ -192,29 +204,8 @@ func verify(ctx context.Context, db *store.DB, keys store.Keys, from string, oth
 	return out, err
 }
 
-// writs holds every grant against its writ: signed by the ledger's own key, of
-// exactly what the request says, and there before access was.
-func writs(signer *keyring.Signer) store.Check {
-	return func(_ int64, e writ.Event, r writ.Request) error {
-		switch e.Body.(type) {
-		case writ.GrantBegun, writ.Granted:
-		default:
-			return nil
-		}
-		payload, err := signer.Verify(r.Writ)
-		if err != nil {
-			return err
-		}
-		var o writ.Order
-		if err := json.Unmarshal(payload, &o); err != nil {
-			return writ.Errorf(writ.Invalid, "the writ of %s cannot be read: %v", r.ID, err)
-		}
-		return o.Check(r)
-	}
-}
-
-// progress shows on a terminal how far something is; nowhere else.
-func progress(what string) func(done, total int64) {
+// Progress shows on a terminal how far something is; nowhere else.
+func Progress(what string) func(done, total int64) {
 	if !term.IsTerminal(os.Stderr) {
 		return nil
 	}
@@ -229,48 +220,4 @@ func progress(what string) func(done, total int64) {
 			io.WriteString(os.Stderr, "\r\033[K")
 		}
 	}
-}
-
-// rebuildCmd makes every derived table again.
-func rebuildCmd() *cobra.Command {
-	var w where
-	cmd := &cobra.Command{
-		Use:   "rebuild",
-		Short: "Make every derived table again from the ledger",
-		Long: `Make every table that is derived from the ledger's events again: requests, due
-work, inboxes, documents. What is not derived (free texts, credentials that wait
-to be claimed, the issuer's own tables) stays as it is. The server must be
-stopped. Run 'writ verify' afterwards.`,
-		Example: `  writ rebuild --data /var/lib/writ`,
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := config.Config{Dev: true, Data: w.data, DB: w.db, Keys: w.keys}.Complete()
-			if err != nil {
-				return writ.Errorf(writ.Invalid, "%v", err)
-			}
-			return rebuild(cmd, cfg)
-		},
-	}
-	w.flags(cmd)
-	cmd.Flags().StringVar(&w.keys, "keys", "", "key file (default DATA/writ.keys)")
-	return cmd
-}
-
-func rebuild(cmd *cobra.Command, cfg config.Config) error {
-	s := &server{cfg: cfg, log: newLogger("text")}
-	if err := s.openStore(cmd.Context()); err != nil {
-		return errors.Join(err, s.Close())
-	}
-	if err := s.store.Rebuild(cmd.Context(), progress("rebuilding")); err != nil {
-		return errors.Join(err, s.Close())
-	}
-	head, err := s.store.Head(cmd.Context())
-	fmt.Fprintf(cmd.OutOrStdout(), "made again from %d events\n", head.Size)
-	return errors.Join(err, s.Close())
-}
-
-// verify is for the demo: the same check on a database that is in use.
-func (s *server) verify(ctx context.Context) (int64, error) {
-	out, err := verify(ctx, s.store, store.Keys{LogKey: s.store.Log.VerifierKey()}, "key file", &vouched{}, nil)
-	return out.Events, err
 }

@@ -1,4 +1,5 @@
-package main
+// Package witness is the command that starts a witness.
+package witness
 
 import (
 	"context"
@@ -24,11 +25,12 @@ type witnessing struct {
 	logs               []string
 	cert, key          string
 	print              bool
+	version            string
 }
 
-// witnessCmd starts a witness.
-func witnessCmd() *cobra.Command {
-	var w witnessing
+// Command starts a witness, of this version of the program.
+func Command(version string) *cobra.Command {
+	w := witnessing{version: version}
 	cmd := &cobra.Command{
 		Use:   "witness",
 		Short: "Vouch that other people's ledgers only grow",
@@ -43,7 +45,7 @@ backup: a witness that forgets is none.`,
   writ witness --data /var/lib/witness --listen 0.0.0.0:7481 \
     --tls-cert cert.pem --tls-key key.pem --log 'writ-ledger-…+…+…'`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runWitness(cmd, w) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd, w) },
 	}
 	f := cmd.Flags()
 	f.StringVar(&w.data, "data", "", "directory of keys and cosigned checkpoints")
@@ -58,7 +60,7 @@ backup: a witness that forgets is none.`,
 	return cmd
 }
 
-func runWitness(cmd *cobra.Command, w witnessing) error {
+func run(cmd *cobra.Command, w witnessing) error {
 	if err := os.MkdirAll(w.data, 0o700); err != nil {
 		return writ.Errorf(writ.Invalid, "data directory: %v", err)
 	}
@@ -97,7 +99,7 @@ func (w witnessing) serve(ctx context.Context, one *witness.Witness) error {
 	if err != nil {
 		return writ.Errorf(writ.Unavailable, "%v; choose another address with --listen", err)
 	}
-	log := newLogger("json")
+	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
 	h := &http.Server{
 		Handler: one.Handler(log), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 		WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
@@ -106,7 +108,7 @@ func (w witnessing) serve(ctx context.Context, one *witness.Witness) error {
 	stopped := make(chan struct{})
 	context.AfterFunc(ctx, func() {
 		defer close(stopped)
-		ctx, cancel := context.WithTimeout(context.Background(), stopIn)
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		_ = h.Shutdown(ctx) // what outlasts it is cut
 	})
@@ -114,7 +116,7 @@ func (w witnessing) serve(ctx context.Context, one *witness.Witness) error {
 	if w.cert != "" {
 		scheme, serve = "https", func(ln net.Listener) error { return h.ServeTLS(ln, w.cert, w.key) }
 	}
-	fmt.Fprintf(os.Stderr, "writ %s witnesses at %s://%s\n", version(), scheme, ln.Addr())
+	fmt.Fprintf(os.Stderr, "writ %s witnesses at %s://%s\n", w.version, scheme, ln.Addr())
 	if err := serve(ln); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
