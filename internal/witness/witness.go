@@ -148,7 +148,8 @@ func (a *Asker) Run(ctx context.Context) {
 
 // Round asks every witness that has not cosigned the newest checkpoint, all at
 // once, and keeps what they say as soon as that is a quorum. A witness that does
-// not answer is left alone for longer each time, up to half a minute.
+// not answer is left alone for longer each time, up to half a minute. One round
+// at a time.
 func (a *Asker) Round(ctx context.Context) error {
 	note, err := a.Log.Checkpoint(ctx)
 	if err != nil {
@@ -233,7 +234,7 @@ func (r *round) visit(ctx context.Context, w *asked) {
 		r.add(ctx, w)
 		return
 	}
-	if ctx.Err() == context.Canceled {
+	if errors.Is(err, errBehind) || errors.Is(ctx.Err(), context.Canceled) {
 		return
 	}
 	w.failed++
@@ -282,6 +283,9 @@ func (r *round) cosign(ctx context.Context, w *asked) (string, error) {
 // ledger has not reached, looked at again, is the news that nobody wants.
 func (r *round) conflict(ctx context.Context, w *asked, a answer) (int64, error) {
 	size, err := a.size()
+	if err == nil && size < w.size && w.line != "" {
+		r.Logger.ErrorContext(ctx, "ALARM: a witness has forgotten what it cosigned; it vouches for nothing that was before", "witness", w.Name, "cosigned", w.size, "says", size)
+	}
 	if err != nil || size <= r.head.Size {
 		return size, err
 	}

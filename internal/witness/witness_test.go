@@ -377,3 +377,23 @@ func TestOnlyWitnessURLs(t *testing.T) {
 		}
 	}
 }
+
+// TestWitnessThatForgets is asked on, and somebody is told.
+func TestWitnessThatForgets(t *testing.T) {
+	b := newBook(t).add(5, "a")
+	east := newGuard(t, "east", b)
+	a := newAsker(t, b, 1, east)
+	var log strings.Builder
+	a.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	turn(t, a)
+	east.set(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/x.tlog.size")
+		w.WriteHeader(http.StatusConflict)
+		io.WriteString(w, "2\n")
+	})
+	b.add(1, "b")
+	turn(t, a)
+	if err := a.Safe(); err != nil || !strings.Contains(log.String(), "ALARM: a witness has forgotten") {
+		t.Errorf("%v\n%s", err, log.String())
+	}
+}

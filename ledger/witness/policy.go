@@ -226,20 +226,22 @@ func (p Policy) Open(signed, logKey string) (Cosigned, error) {
 			out.By[name] = at
 		}
 	}
-	if !p.Enough(func(name string) bool { return !out.By[name].IsZero() }) {
+	if !p.Enough(func(name string) bool { _, ok := out.By[name]; return ok }) {
 		return out, fmt.Errorf("witness: the checkpoint of %d records is cosigned by %d of the %d witnesses; that is no quorum", c.Size, len(out.By), len(p.Witnesses))
 	}
 	return out, nil
 }
 
-// signature returns when a note was signed with a key, if it was.
+// signature returns when a note was signed with a key, if it was. One without a
+// time does not say that this is the newest the witness knows.
 func signature(n *note.Note, v note.Verifier) (time.Time, bool) {
 	if n == nil {
 		return time.Time{}, false
 	}
 	for _, s := range n.Sigs {
 		if s.Name == v.Name() && s.Hash == v.KeyHash() {
-			return signedAt(s), true
+			at := signedAt(s)
+			return at, at.Unix() > 0
 		}
 	}
 	return time.Time{}, false
