@@ -2,10 +2,8 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"math/bits"
 	"sync"
-	"time"
 
 	"github.com/writhq/writ"
 	"github.com/writhq/writ/internal/store/database"
@@ -14,11 +12,8 @@ import (
 // Stats is what an operator wants to see of a store. Counters are of this
 // process since it was opened.
 type Stats struct {
-	Queued  int                 // callers that wait in the queue
-	Live    map[writ.Status]int // live requests
-	Overdue time.Duration       // how long the oldest due task that nobody holds has waited
-	Size    int64               // events in the ledger
-
+	database.Load
+	Queued         int // callers that wait in the queue
 	Commits        int64
 	Decisions      int64     // refused ones, too
 	Events         int64     // recorded
@@ -56,21 +51,8 @@ func (db *DB) Stats(ctx context.Context) (Stats, error) {
 	db.counters.mu.Lock()
 	s := db.counters.Stats
 	db.counters.mu.Unlock()
-	s.Queued, s.Live = len(db.queue), map[writ.Status]int{}
-	err := database.Scan(ctx, db.data.Read, "SELECT status, count(*) FROM states WHERE live IS NOT NULL GROUP BY status", nil, func(scan database.Scanner) error {
-		var status writ.Status
-		var n int
-		err := scan(&status, &n)
-		s.Live[status] = n
-		return err
-	})
-	if err != nil {
-		return s, database.Explain(err)
-	}
-	at, oldest := now(), sql.NullInt64{}
-	err = database.ScanOne(ctx, db.data.Read, "SELECT size, (SELECT min(due) FROM states WHERE due <= $1 AND busy <= $1) FROM head", []any{at.UnixMicro()}, &s.Size, &oldest)
-	if oldest.Valid {
-		s.Overdue = at.Sub(time.UnixMicro(oldest.Int64))
-	}
-	return s, database.Explain(err)
+	s.Queued = len(db.queue)
+	var err error
+	s.Load, err = database.LoadOf(ctx, db.data.Read, now())
+	return s, err
 }
