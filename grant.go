@@ -12,6 +12,8 @@ type (
 	BeginGrant struct {
 		Writ     string // JWS of r.Order(), made when there is none yet
 		Instance string // which the target is now; empty: it did not say, and is not called
+
+		Witnessed bool // witnesses have cosigned all that was decided so far
 	}
 	// ReportGrant says what came of it. An empty Problem is success.
 	ReportGrant struct {
@@ -67,6 +69,9 @@ func (c BeginGrant) decide(r Request, f Facts) ([]Body, error) {
 	}
 	if c.Instance != "" && r.Elsewhere(c.Instance) != nil {
 		return []Body{Ended{Cause: DefinitionChanged, Detail: r.Elsewhere(c.Instance).Error()}}, nil
+	}
+	if r.stricter(f.Verdict).Witnessed && !c.Witnessed {
+		return nil, Errorf(Unavailable, "%s waits until witnesses have cosigned its approvals; policy wants that", r.ID)
 	}
 	b := GrantBegun{Attempt: r.Attempt + 1, Instance: c.Instance}
 	if r.Writ == "" {

@@ -90,8 +90,8 @@ var (
 		{Stages: []rule{{"owner", 1, true, []Ref{dee, eli}}}, Ends: []string{"review/2026"}},
 		{StartWithin: 24 * hour},
 		{
-			Stages: []rule{{"manager", 1, false, []Ref{ann, cyd}}, {"security", 1, false, []Ref{"group/security"}}},
-			Like:   Stage{Remind: 4 * hour, Repeat: true}, Late: []Ref{gus, cyd, fay}, LateAfter: 6 * hour,
+			Stages:    []rule{{"manager", 1, false, []Ref{ann, cyd}}, {"security", 1, false, []Ref{"group/security"}}},
+			Witnessed: true, Like: Stage{Remind: 4 * hour, Repeat: true}, Late: []Ref{gus, cyd, fay}, LateAfter: 6 * hour,
 		},
 	}
 )
@@ -216,7 +216,7 @@ func (f *fate) useful(id ID) (Ref, ID, Command) {
 			f.now = due
 		}
 		if r.Status == StatusAuthorized || !r.InFlight {
-			return writ, id, BeginGrant{Writ: "jws", Instance: "one"}
+			return writ, id, BeginGrant{Writ: "jws", Instance: "one", Witnessed: true}
 		}
 		return writ, id, ReportGrant{Attempt: r.Attempt, Seen: Observation{State: Present}}
 	case StatusActive:
@@ -249,7 +249,7 @@ func (f *fate) anything(id ID) Command {
 	place := pick(f, []string{"one", "one", "one", "two", ""})
 	return pick(f, []Command{
 		Approve{Digest: digest}, Approve{Digest: digest}, Approve{Digest: digest}, Deny{Digest: digest}, Withdraw{}, Lapse{}, Claim{}, Release{}, Revoke{}, Expire{}, Recheck{}, Recheck{},
-		BeginGrant{pick(f, []string{"jws", ""}), place}, ReportGrant{attempt, Receipt{External: "x"}, seen, problem, f.chance(20), "jws"},
+		BeginGrant{pick(f, []string{"jws", ""}), place, f.chance(50)}, ReportGrant{attempt, Receipt{External: "x"}, seen, problem, f.chance(20), "jws"},
 		BeginRevoke{}, ReportRevoke{attempt, seen, place, problem, "jws"}, Find{seen}, Remind{}, Escalate{}, f.narrower(r), Require{digest, pick(f, names)},
 		Meet{pick(f, []string{"incident/INC-7", "ticket/CHG-1", "review/2026", "incident/other"})},
 	})
@@ -354,7 +354,7 @@ func (f *fate) work(id ID) error {
 		if r.InFlight {
 			return f.try(writ, id, ReportGrant{Attempt: r.Attempt, Seen: Observation{State: Present}})
 		}
-		return f.try(writ, id, BeginGrant{Writ: "jws", Instance: "one"})
+		return f.try(writ, id, BeginGrant{Writ: "jws", Instance: "one", Witnessed: true})
 	case DoRevoke:
 		if r.InFlight {
 			return f.try(writ, id, ReportRevoke{Attempt: r.Attempt, Seen: Observation{State: Absent}, Instance: r.Instance})

@@ -49,7 +49,7 @@ var samples = func() map[Kind]Body {
 			Hours:    []Hours{{"Europe/Berlin", []time.Weekday{time.Monday}, "08:00", "18:00"}},
 			Escalate: &Escalation{8 * hour, []Approver{{party, "group security"}}},
 		}},
-		DecideIn: 48 * hour, StartWithin: 72 * hour,
+		DecideIn: 48 * hour, StartWithin: 72 * hour, Witnessed: true,
 	}
 	evidence := &Evidence{ByPasskey, []byte("0123456789abcdef"), "key-1", "key-01", []byte(`{"signature":"x"}`)}
 	out := map[Kind]Body{}

@@ -59,7 +59,7 @@ func (w words) duration(name string) Duration {
 //	narrow a [for=1h] [startBy=+2h] [ends=review/2026] [scope…]   require a human/gus   remind a   escalate a
 //	delegate human/gus until=+72h                                return ann-to-gus
 //	meet a incident/INC-7       expire a  recheck a     find a [present]
-//	begin-grant a [writ=none]   report-grant a [absent] [attempt=1] [failed=the_target_is_down] [refused]
+//	begin-grant a [writ=none] [witnessed=yes]   report-grant a [absent] [attempt=1] [failed=the_target_is_down] [refused]
 //	begin-revoke a              report-revoke a [present] [attempt=3] [failed=the_target_is_down]
 func (s *story) act(by Ref, id ID, verb string, w words) ([]Event, error) {
 	r := s.request(id)
@@ -84,7 +84,7 @@ func (s *story) act(by Ref, id ID, verb string, w words) ([]Event, error) {
 	case "meet":
 		return s.do(by, id, Meet{w.rest[1]})
 	case "begin-grant":
-		return s.do(by, id, BeginGrant{strings.TrimPrefix(w.take("writ", "jws"), "none"), w.take("at", "")})
+		return s.do(by, id, BeginGrant{strings.TrimPrefix(w.take("writ", "jws"), "none"), w.take("at", ""), w.take("witnessed", "") != ""})
 	case "report-grant":
 		return s.do(by, id, ReportGrant{attempt, Receipt{}, seen(Present), w.take("failed", ""), refused, ""})
 	case "report-revoke":
@@ -155,7 +155,7 @@ func (w words) rules() rules {
 		Deny: w.take("deny", ""), MaxFor: w.duration("max"), Ends: w.list("ends"),
 		DecideIn: w.duration("decideIn"), StartWithin: w.duration("startWithin"),
 		Like:      Stage{Proof: Method(w.take("proof", "")), Repeat: w.take("repeat", "") != "", Remind: w.duration("remind")},
-		LateAfter: w.duration("escalate"),
+		LateAfter: w.duration("escalate"), Witnessed: w.take("witnessed", "") != "",
 	}
 	for _, who := range w.list("late") {
 		r.Late = append(r.Late, Ref(who))

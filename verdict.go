@@ -16,6 +16,7 @@ type Verdict struct {
 	Ends        []string `json:"ends,omitempty"`        // end conditions that policy adds
 	DecideIn    Duration `json:"decideIn,omitempty"`    // undecided, the request lapses after this
 	StartWithin Duration `json:"startWithin,omitempty"` // startBy is at most this after submit
+	Witnessed   bool     `json:"witnessed,omitempty"`   // granted only when witnesses have cosigned the approvals
 }
 
 // A Reason is one rule's part in a verdict, in words a requester understands.
@@ -81,7 +82,7 @@ func (v Verdict) Tighten(now Verdict) Verdict {
 	out := v
 	out.Policy, out.Allowed = now.Policy, v.Allowed && now.Allowed
 	out.Reasons = slices.Concat(v.Reasons, now.Reasons)
-	out.MaxFor = shorter(v.MaxFor, now.MaxFor)
+	out.MaxFor, out.Witnessed = shorter(v.MaxFor, now.MaxFor), v.Witnessed || now.Witnessed
 	out.Stages = nil
 	for _, s := range v.Stages {
 		if i := now.stage(s.Name); i >= 0 {

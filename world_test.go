@@ -44,6 +44,7 @@ type rules struct {
 	Like        Stage // what is the same in all stages
 	Late        []Ref // who is asked as well, after LateAfter
 	LateAfter   Duration
+	Witnessed   bool
 }
 
 type rule struct {
@@ -227,7 +228,7 @@ func (p rules) verdict(d *Directory) Verdict {
 	text, _ := json.Marshal(p)
 	v := Verdict{
 		Policy: sum(text), Allowed: p.Deny == "", Route: "test", MaxFor: p.MaxFor, Ends: p.Ends,
-		DecideIn: p.DecideIn, StartWithin: p.StartWithin, Reasons: []Reason{{Rule: "test", Deny: p.Deny != "", Text: p.Deny}},
+		DecideIn: p.DecideIn, StartWithin: p.StartWithin, Witnessed: p.Witnessed, Reasons: []Reason{{Rule: "test", Deny: p.Deny != "", Text: p.Deny}},
 	}
 	for _, s := range p.Stages {
 		stage := p.Like

@@ -35,6 +35,7 @@ type (
 		Require     source.Node   `yaml:"require"`
 		Ends        []source.Text `yaml:"ends"`
 		Automatic   source.Text   `yaml:"automatic"`
+		Witnessed   source.Text   `yaml:"witnessed"`
 		Stages      []source.Node `yaml:"stages"`
 	}
 	requireForm struct {

@@ -26,6 +26,7 @@ type rule struct {
 
 	// Of a route.
 	decideIn, startWithin writ.Duration
+	witnessed             bool
 	ends                  []string
 	stages                []people.Stage
 }
@@ -62,7 +63,7 @@ func (s reader) route(n source.Node) *rule {
 	if !form.When.Set() {
 		s.Fail(n, "route %s: when is missing; a route for everything says when: 'true'", r.name)
 	}
-	r.decideIn, r.startWithin = s.Duration(form.DecideIn), s.Duration(form.StartWithin)
+	r.decideIn, r.startWithin, r.witnessed = s.Duration(form.DecideIn), s.Duration(form.StartWithin), s.Flag(form.Witnessed)
 	s.require(r, form.MaxFor, form.Require)
 	if r.startWithin > 0 {
 		r.demands = append(r.demands, startWithin(r.startWithin))

@@ -124,7 +124,7 @@ func (t *trial) choose(routes []*rule) *rule {
 // take puts what the route itself says into the verdict.
 func (t *trial) take(r *rule) {
 	v := &t.verdict
-	v.Route, v.DecideIn, v.StartWithin = r.name, r.decideIn, r.startWithin
+	v.Route, v.DecideIn, v.StartWithin, v.Witnessed = r.name, r.decideIn, r.startWithin, r.witnessed
 	for _, end := range r.ends {
 		if t.Terms.Ticket != "" || !strings.Contains(end, ticketMark) { // a rule with the mark requires a ticket
 			v.Ends = append(v.Ends, strings.ReplaceAll(end, ticketMark, t.Terms.Ticket))

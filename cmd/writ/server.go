@@ -127,7 +127,7 @@ func (s *server) openWorker(context.Context) error {
 	s.worker = worker.New(worker.Config{
 		Store: s.store, Judge: policy.NewJudge(), Targets: s.targets, Signer: signer, Seal: s.keys.Claims.Recipient().String(),
 		Parallel: s.cfg.Worker.Parallel, Lease: s.cfg.Worker.Lease, ClaimFor: s.cfg.Worker.ClaimFor,
-		Metrics: worker.NewMetrics(s.metrics), Logger: s.log, Safe: s.safe,
+		Metrics: worker.NewMetrics(s.metrics), Logger: s.log, Safe: s.safe, Witnessed: s.witnessed,
 	})
 	return nil
 }

@@ -42,6 +42,15 @@ func (s *server) safe() error {
 	return s.witness.Safe()
 }
 
+// witnessed returns the size of the newest checkpoint that a quorum of the
+// witnesses cosigned; without witnesses that is none.
+func (s *server) witnessed(ctx context.Context) (int64, error) {
+	if s.witness == nil {
+		return 0, nil
+	}
+	return s.witness.Witnessed(ctx)
+}
+
 // published is the log as others read it, where there are witnesses: up to the
 // newest checkpoint that a quorum cosigned, once there is one.
 type published struct{ *store.DB }

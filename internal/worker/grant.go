@@ -21,13 +21,14 @@ func (w *Worker) grant(ctx context.Context, job store.Job, r writ.Request) error
 	if err := w.Safe(); err != nil {
 		return err
 	}
-	if err := w.prove(ctx, job.ID, r); err != nil {
+	last, err := w.prove(ctx, job.ID, r)
+	if err != nil {
 		return err
 	}
 	call, cancel := context.WithDeadline(ctx, job.Until.Add(-w.Lease/6)) // leave time to record the outcome
 	defer cancel()
 	at, lost := w.locate(call, r.Terms.Entitlement)
-	r, err := w.begin(ctx, job.ID, r, at.name)
+	r, err = w.begin(ctx, r, writ.BeginGrant{Instance: at.name, Witnessed: w.witnessed(ctx, last)})
 	if err != nil || r.Status != writ.StatusGranting {
 		return err
 	}
@@ -76,15 +77,14 @@ func (w *Worker) locate(ctx context.Context, def writ.Definition) (at place, err
 
 // begin records the intent, with the signed writ the first time. Only a request
 // that was proven gets one, and nothing but that writ is carried out.
-func (w *Worker) begin(ctx context.Context, id writ.ID, r writ.Request, instance string) (writ.Request, error) {
-	c := writ.BeginGrant{Instance: instance}
+func (w *Worker) begin(ctx context.Context, r writ.Request, c writ.BeginGrant) (writ.Request, error) {
 	if r.Writ == "" {
 		var err error
 		if c.Writ, err = w.sign(r); err != nil {
 			return r, err
 		}
 	}
-	return w.begun(ctx, id, c)
+	return w.begun(ctx, r.ID, c)
 }
 
 // attest signs what was done.

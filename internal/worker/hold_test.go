@@ -219,7 +219,7 @@ func TestNobodyKeepsWhatEndsForAll(t *testing.T) {
 		var all []writ.Request
 		for range 3 {
 			r := w.authorized(t, machine(1), membership(1), time.Hour)
-			r, err := w.worker.begin(t.Context(), r.ID, r, "")
+			r, err := w.worker.begin(t.Context(), r, writ.BeginGrant{})
 			if err == nil {
 				r, err = w.worker.decide(t.Context(), r.ID, writ.ReportGrant{
 					Attempt: r.Attempt, Receipt: writ.Receipt{External: external(r)}, Seen: writ.Observation{State: connector.Present},

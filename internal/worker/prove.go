@@ -20,15 +20,16 @@ var errUnproven = errors.New("run 'writ verify'")
 // key signed, and each approval that was signed is signed by its person's key.
 // So whoever can write to the database, and to nothing else, cannot bring about
 // a grant.
-func (w *Worker) prove(ctx context.Context, id writ.ID, r writ.Request) error {
-	err := w.View.Catch(ctx)
-	if err == nil {
-		err = w.replay(ctx, id, r)
+//
+// It returns the position of the request's last event.
+func (w *Worker) prove(ctx context.Context, id writ.ID, r writ.Request) (last int64, err error) {
+	if err = w.View.Catch(ctx); err == nil {
+		last, err = w.replay(ctx, id, r)
 	}
 	if err == nil {
 		err = w.vouched(r)
 	}
-	return w.alarm(ctx, id, err)
+	return last, w.alarm(ctx, id, err)
 }
 
 // alarm makes of what could not be proven an end of all trying. A database that
@@ -42,25 +43,38 @@ func (w *Worker) alarm(ctx context.Context, id writ.ID, err error) error {
 }
 
 // replay refuses a request that is not what its events in the ledger make it.
-func (w *Worker) replay(ctx context.Context, id writ.ID, r writ.Request) error {
+func (w *Worker) replay(ctx context.Context, id writ.ID, r writ.Request) (last int64, err error) {
 	entries, err := w.Store.Events(ctx, string(id))
 	if err != nil {
-		return err
+		return 0, err
 	}
 	records := make([][]byte, len(entries))
 	for i, e := range entries {
-		records[i] = e.Record
+		records[i], last = e.Record, e.Pos
 	}
 	is, err := w.View.Request(id, records)
 	switch {
 	case err != nil:
-		return err
+		return 0, err
 	case is.Seq > r.Seq:
-		return writ.Errorf(writ.Unavailable, "%s has changed meanwhile; looking again", id)
+		return 0, writ.Errorf(writ.Unavailable, "%s has changed meanwhile; looking again", id)
 	case !same(is, r):
-		return fmt.Errorf("the table says other than the %d events of %s", is.Seq, id)
+		return 0, fmt.Errorf("the table says other than the %d events of %s", is.Seq, id)
 	}
-	return nil
+	return last, nil
+}
+
+// witnessed reports whether witnesses have cosigned a checkpoint that covers a
+// position. Without witnesses none has.
+func (w *Worker) witnessed(ctx context.Context, pos int64) bool {
+	if w.Witnessed == nil {
+		return false
+	}
+	size, err := w.Witnessed(ctx)
+	if err != nil {
+		w.Logger.WarnContext(ctx, "the witnessed checkpoint cannot be read", "err", err)
+	}
+	return err == nil && pos < size
 }
 
 // vouched checks the signature of each approval that has one, by the key as the

@@ -29,8 +29,11 @@ type Config struct {
 	Lease    time.Duration // longest time one call may take; a minute if zero
 	ClaimFor time.Duration // how long a credential waits to be claimed; a day if zero
 	Safe     func() error  // why the ledger must not be trusted to grant; always if nil
-	Metrics  *Metrics
-	Logger   *slog.Logger
+
+	Witnessed func(context.Context) (size int64, err error) // of the checkpoint that witnesses cosigned; none if nil
+
+	Metrics *Metrics
+	Logger  *slog.Logger
 }
 
 // A Signer makes and checks the signature of a writ, and makes that of a deed.
