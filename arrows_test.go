@@ -22,9 +22,10 @@ var meant = map[[2]string]string{
 	{"internal/door", "internal/seal"}:    "a credential is sealed by the worker and opened by the door; seal itself imports neither",
 	{"internal/worker", "internal/seal"}:  "a credential is sealed by the worker and opened by the door; seal itself imports neither",
 
-	{"internal/cli", "internal/term"}:         "one place prints for people, and it knows nothing of commands",
-	{"internal/cli", "internal/document"}:     "people write the same files for a running server and for its first start",
-	{"internal/cli/command", "internal/seal"}: "whoever holds the key opens what was sealed to it",
+	{"internal/cli", "internal/term"}:            "one place prints for people, and it knows nothing of commands",
+	{"internal/cli", "internal/document"}:        "people write the same files for a running server and for its first start",
+	{"internal/cli/command", "internal/keyring"}: "whoever holds a writ checks it as the server does",
+	{"internal/cli/command", "internal/seal"}:    "whoever holds the key opens what was sealed to it",
 }
 
 // TestArrows keeps the house as it is drawn in docs: cmd, then the internal

@@ -1,6 +1,8 @@
 package writ
 
 import (
+	"bytes"
+	"errors"
 	"slices"
 	"time"
 )
@@ -38,41 +40,67 @@ func (o Order) Canonical() ([]byte, error) { return canonical(o) }
 // Check recomputes what the order says of itself and of r, and refuses any
 // difference: nothing is done at a target that was not approved to the letter.
 func (o Order) Check(r Request) error {
-	terms, err := o.Terms.Digest()
-	if err != nil {
-		return err
-	}
 	own, err := r.Order()
 	if err != nil {
 		return err
 	}
-	a, errA := digest("writ/order/v1", o)
-	b, errB := digest("writ/order/v1", own)
-	switch {
-	case errA != nil || errB != nil || a != b:
+	a, errA := o.Canonical()
+	b, errB := own.Canonical()
+	if errA != nil || errB != nil || !bytes.Equal(a, b) {
 		return Errorf(Stale, "the writ of %s does not say what the request says; nothing is done", r.ID)
-	case terms != o.Digest:
-		return Errorf(Stale, "the terms of %s are not those that were approved; nothing is done", r.ID)
-	case !o.Until.Equal(o.From.Add(o.Terms.For.Std())):
-		return Errorf(Stale, "the writ of %s does not last as long as its terms say; nothing is done", r.ID)
-	case o.From.Before(o.Terms.StartAt) || o.From.After(o.Terms.StartBy):
-		return Errorf(Stale, "the writ of %s starts outside its terms; nothing is done", r.ID)
 	}
-	if err := r.Vouched(); err != nil {
+	if err := errors.Join(own.sound(), r.Vouched()); err != nil {
 		return Errorf(Stale, "%v; nothing is done", err)
 	}
 	return nil
 }
 
+// Sound refuses an order that contradicts itself: terms that are not those of
+// its digest, another duration, a start outside the terms, approvals of other
+// terms. It cannot know whether the approvals are enough.
+func (o Order) Sound() error {
+	covered := covered(o.Terms, o.Digest, o.Earlier)
+	for _, v := range o.Approvals {
+		if !covered[v.Digest] {
+			return Errorf(Stale, "the approval of %s by %s is of other terms", o.Request, v.By.Name)
+		}
+	}
+	return o.sound()
+}
+
+func (o Order) sound() error {
+	terms, err := o.Terms.Digest()
+	switch {
+	case err != nil:
+		return err
+	case terms != o.Digest:
+		return Errorf(Stale, "the terms of %s are not those that were approved", o.Request)
+	case o.Terms.Request != o.Request:
+		return Errorf(Stale, "the writ of %s has the terms of %s", o.Request, o.Terms.Request)
+	case !o.Until.Equal(o.From.Add(o.Terms.For.Std())):
+		return Errorf(Stale, "the writ of %s does not last as long as its terms say", o.Request)
+	case o.From.Before(o.Terms.StartAt) || o.From.After(o.Terms.StartBy):
+		return Errorf(Stale, "the writ of %s starts outside its terms", o.Request)
+	}
+	return nil
+}
+
+// covered returns the digests of the terms that an approval may be of: these,
+// and earlier ones that allowed all that these do.
+func covered(t Terms, digest Digest, earlier []Terms) map[Digest]bool {
+	out := map[Digest]bool{digest: true}
+	for _, e := range earlier {
+		if d, err := e.Digest(); err == nil && t.Narrows(e) {
+			out[d] = true
+		}
+	}
+	return out
+}
+
 // Vouched holds the approvals to the terms, to the stages and to each other,
 // and refuses a request that lacks one.
 func (r Request) Vouched() error {
-	covered := map[Digest]bool{r.Digest: true}
-	for _, t := range r.Earlier {
-		if d, err := t.Digest(); err == nil && r.Terms.Narrows(t) {
-			covered[d] = true
-		}
-	}
+	covered := covered(r.Terms, r.Digest, r.Earlier)
 	asked := r.Asked()
 	for i, v := range r.Votes {
 		if !covered[v.Digest] {

@@ -89,6 +89,7 @@ type Verified struct {
 	Events     int64  `json:"events"`
 	LogKey     string `json:"logKey"`
 	KeyFrom    string `json:"keyFrom"` // option, key file, policy, or ledger
+	WritKey    string `json:"writKey"` // base64 Ed25519 public key of writs
 	Checkpoint string `json:"checkpoint"`
 
 	Witnessed *Witnessed `json:"witnessed,omitempty"` // with a policy
@@ -118,6 +119,7 @@ func run(cmd *cobra.Command, w where, logKey string, others *vouched) error {
 	say := func(format string, args ...any) { fmt.Fprintf(cmd.OutOrStdout(), format+"\n", args...) }
 	say("%d events: every hash, signature, writ and table holds", out.Events)
 	say("key, from the %s: %s", out.KeyFrom, out.LogKey)
+	say("key of writs: %s", out.WritKey)
 	if out.Witnessed != nil {
 		say("%s", out.Witnessed)
 	}
@@ -175,7 +177,7 @@ func Ledger(ctx context.Context, db *store.DB, a Against, progress func(done, to
 	if keys.LogKey == "" {
 		keys.LogKey, from = opened.LogKey, "ledger"
 	}
-	out := Verified{Holds: true, LogKey: keys.LogKey, KeyFrom: from}
+	out := Verified{Holds: true, WritKey: opened.WritKey, LogKey: keys.LogKey, KeyFrom: from}
 	if named, err := others.names(keys.LogKey); err != nil {
 		return Verified{}, err
 	} else if named {

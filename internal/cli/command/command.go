@@ -26,7 +26,7 @@ func All(common *cli.Session) (all []*cobra.Command) {
 	for group, commands := range map[string][]*cobra.Command{
 		"access":   {s.requestCmd(), s.execCmd(), s.claimCmd(), s.releaseCmd(), s.withdrawCmd()},
 		"decide":   {s.revokeCmd(), s.endCmd()},
-		"look":     {s.listCmd(), s.showCmd()},
+		"look":     {s.listCmd(), s.showCmd(), s.inspectCmd()},
 		"document": {s.getCmd(), s.applyCmd(), s.policyCmd()},
 		"program":  {s.loginCmd(), s.whoamiCmd()},
 	} {
