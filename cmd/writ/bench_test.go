@@ -15,7 +15,9 @@ import (
 
 	"github.com/writhq/writ"
 	"github.com/writhq/writ/client"
+	"github.com/writhq/writ/cmd/writ/server"
 	"github.com/writhq/writ/connector"
+	"github.com/writhq/writ/connector/issuer"
 	"github.com/writhq/writ/internal/config"
 	"github.com/writhq/writ/internal/document"
 	"github.com/writhq/writ/internal/door"
@@ -81,7 +83,7 @@ routes:
 
 // benchServer serves a development server with a no-op target and many
 // identities, since one may have only so many live requests.
-func benchServer(b *testing.B, db string) (*server, string) {
+func benchServer(b *testing.B, db string) (*server.Server, string) {
 	b.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -91,12 +93,12 @@ func benchServer(b *testing.B, db string) (*server, string) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	s := &server{cfg: cfg, log: slog.New(slog.DiscardHandler)}
+	of := parts(cfg, slog.New(slog.DiscardHandler), nil)
+	of.Connectors = withNoop
 	ctx, cancel := context.WithCancel(context.Background())
-	for _, open := range []func(context.Context) error{s.openStore, s.openIssuer, s.addNoop, s.openWorker, s.openDoor, s.openLedger, s.openWeb} {
-		if err := open(ctx); err != nil {
-			b.Fatal(err)
-		}
+	s, err := server.Open(ctx, of)
+	if err != nil {
+		b.Fatal(err)
 	}
 	docs, err := document.Parse("bench.yaml", []byte(benchDocuments))
 	if err != nil {
@@ -105,7 +107,7 @@ func benchServer(b *testing.B, db string) (*server, string) {
 	for i := range 64 {
 		docs = append(docs, json.RawMessage(fmt.Sprintf(`{"kind":"identity","name":"service/s%d","owner":"human/ann","environment":"production"}`, i)))
 	}
-	if _, err := s.door.Put(ctx, door.System, door.Put{Documents: docs}); err != nil {
+	if _, err := s.Door.Put(ctx, door.System, door.Put{Documents: docs}); err != nil {
 		b.Fatal(err)
 	}
 	var running sync.WaitGroup
@@ -124,7 +126,11 @@ func benchServer(b *testing.B, db string) (*server, string) {
 	return s, cfg.URL
 }
 
-func (s *server) addNoop(context.Context) error { s.drivers["noop"] = noop{}; return nil }
+func withNoop(authority *issuer.Issuer) map[string]connector.Driver {
+	all := connectors(authority)
+	all["noop"] = noop{}
+	return all
+}
 
 // BenchmarkLife runs whole lives through the HTTP API: ask, approve, see it
 // active, release, see it proven gone. The load generator shares the cores.

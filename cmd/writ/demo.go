@@ -16,6 +16,7 @@ import (
 
 	"github.com/writhq/writ"
 	"github.com/writhq/writ/client"
+	"github.com/writhq/writ/cmd/writ/server"
 	"github.com/writhq/writ/internal/config"
 )
 
@@ -82,7 +83,7 @@ type stage struct {
 	out    io.Writer
 	dir    string
 	url    string
-	server *server
+	server *server.Server
 	orders orders
 	step   int
 }
@@ -113,7 +114,7 @@ func (s *stage) open(ctx context.Context, serving *sync.WaitGroup) (err error) {
 	}
 	s.url = cfg.URL
 	log := slog.New(slog.NewTextHandler(io.Discard, nil)) // the story says what goes wrong
-	if s.server, err = openServer(ctx, cfg, log, s.orders.documents); err != nil {
+	if s.server, err = server.Open(ctx, parts(cfg, log, s.orders.documents)); err != nil {
 		return err
 	}
 	serving.Go(func() {

@@ -191,7 +191,7 @@ func (s *stage) check(ctx context.Context, key, audience string, scope map[strin
 // verify walks the whole ledger.
 func (s *stage) verify(ctx context.Context) error {
 	s.title("The ledger proves all of it")
-	n, err := s.server.verify(ctx)
+	n, err := s.server.Verify(ctx)
 	if err != nil {
 		return err
 	}

@@ -1,16 +1,15 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"github.com/writhq/writ"
+	"github.com/writhq/writ/cmd/writ/server"
 	"github.com/writhq/writ/cmd/writ/verify"
 	"github.com/writhq/writ/internal/config"
-	"github.com/writhq/writ/internal/store"
 )
 
 // rebuildCmd makes every derived table again.
@@ -39,20 +38,14 @@ stopped. Run 'writ verify' afterwards.`,
 }
 
 func rebuild(cmd *cobra.Command, cfg config.Config) error {
-	s := &server{cfg: cfg, log: newLogger("text")}
-	if err := s.openStore(cmd.Context()); err != nil {
+	s, err := server.OpenStore(cmd.Context(), parts(cfg, server.NewLogger("text"), nil))
+	if err != nil {
+		return err
+	}
+	if err := s.Store.Rebuild(cmd.Context(), verify.Progress("rebuilding")); err != nil {
 		return errors.Join(err, s.Close())
 	}
-	if err := s.store.Rebuild(cmd.Context(), verify.Progress("rebuilding")); err != nil {
-		return errors.Join(err, s.Close())
-	}
-	head, err := s.store.Head(cmd.Context())
+	head, err := s.Store.Head(cmd.Context())
 	fmt.Fprintf(cmd.OutOrStdout(), "made again from %d events\n", head.Size)
 	return errors.Join(err, s.Close())
-}
-
-// verify is for the demo: the same check on a database that is in use.
-func (s *server) verify(ctx context.Context) (int64, error) {
-	out, err := verify.Ledger(ctx, s.store, verify.Against{Keys: store.Keys{LogKey: s.store.Log.VerifierKey()}, From: "key file"}, nil)
-	return out.Events, err
 }

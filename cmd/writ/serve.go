@@ -7,16 +7,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
-	"sync"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/writhq/writ"
+	"github.com/writhq/writ/cmd/writ/server"
 	"github.com/writhq/writ/internal/config"
-	"github.com/writhq/writ/internal/document"
 )
 
 // serveCmd starts a server.
@@ -89,8 +86,7 @@ func serve(ctx context.Context, cfg config.Config) error {
 		cfg.Listen = net.JoinHostPort(host, port)
 		cfg.URL = "http://" + cfg.Listen
 	}
-	log := newLogger(cfg.Log)
-	s, err := openServer(ctx, cfg, log, nil)
+	s, err := server.Open(ctx, parts(cfg, server.NewLogger(cfg.Log), nil))
 	if err != nil {
 		return err
 	}
@@ -98,66 +94,11 @@ func serve(ctx context.Context, cfg config.Config) error {
 	return errors.Join(s.Run(ctx, ln), s.Close())
 }
 
-func newLogger(format string) *slog.Logger {
-	if format == "text" {
-		return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+// parts is what a server of this program stands on. The sample organisation of a
+// development server has this orders database, or its own if that is nil.
+func parts(cfg config.Config, log *slog.Logger, ordersDB []byte) server.Config {
+	return server.Config{
+		Config: cfg, Version: version(), Connectors: connectors, Logger: log,
+		Sample: func() ([]json.RawMessage, error) { return sampleDocuments(ordersDB) },
 	}
-	return slog.New(slog.NewJSONHandler(os.Stderr, nil))
-}
-
-// Run serves and works until ctx ends, and then until what is under way has ended.
-func (s *server) Run(ctx context.Context, ln net.Listener) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	h := &http.Server{
-		Handler: s.handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
-		WriteTimeout: 90 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
-		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelInfo),
-	}
-	var working sync.WaitGroup
-	defer working.Wait()
-	if !s.cfg.Worker.Off {
-		working.Go(func() { s.worker.Run(ctx) })
-	}
-	if s.witness != nil {
-		working.Go(func() { s.witness.Run(ctx) })
-	}
-	working.Go(func() {
-		<-ctx.Done()
-		end, stop := context.WithTimeout(context.WithoutCancel(ctx), stopIn)
-		defer stop()
-		_ = h.Shutdown(end) // long polls that outlast it are cut
-	})
-	err := s.listen(h, ln)
-	cancel()
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
-	}
-	return err
-}
-
-// stopIn is how long answers that are under way may take when the server stops.
-const stopIn = 5 * time.Second
-
-func (s *server) listen(h *http.Server, ln net.Listener) error {
-	if s.cfg.TLS.Cert != "" {
-		return h.ServeTLS(ln, s.cfg.TLS.Cert, s.cfg.TLS.Key)
-	}
-	return h.Serve(ln)
-}
-
-// readDocuments reads a file, or every document file below a directory.
-func readDocuments(path string) ([]json.RawMessage, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, writ.Errorf(writ.Invalid, "documents: %v", err)
-	}
-	if info.IsDir() {
-		return document.ParseFS(os.DirFS(path), ".")
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, writ.Errorf(writ.Invalid, "documents: %v", err)
-	}
-	return document.Parse(path, data)
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/writhq/writ"
+	"github.com/writhq/writ/cmd/writ/server"
 	"github.com/writhq/writ/internal/config"
 	"github.com/writhq/writ/internal/door"
 )
@@ -49,7 +50,7 @@ func fillDatabase(b *testing.B, data string, n int64) {
 		b.Fatal(err)
 	}
 	ctx := context.Background()
-	s, err := openServer(ctx, cfg, slog.New(slog.DiscardHandler), nil)
+	s, err := server.Open(ctx, parts(cfg, slog.New(slog.DiscardHandler), nil))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -58,19 +59,19 @@ func fillDatabase(b *testing.B, data string, n int64) {
 	for i := range services {
 		docs = append(docs, json.RawMessage(fmt.Sprintf(`{"kind":"identity","name":"service/s%d","owner":"human/ann","environment":"production"}`, i)))
 	}
-	if _, err := s.door.Put(ctx, door.System, door.Put{Documents: docs}); err != nil {
+	if _, err := s.Door.Put(ctx, door.System, door.Put{Documents: docs}); err != nil {
 		b.Fatal(err)
 	}
 	var left atomic.Int64
 	left.Store(n)
 	var asking sync.WaitGroup
 	for i := range 256 {
-		who := door.Caller{Party: s.store.Directory().Identities[writ.Ref(fmt.Sprintf("service/s%d", i%services))].Party()}
+		who := door.Caller{Party: s.Store.Directory().Identities[writ.Ref(fmt.Sprintf("service/s%d", i%services))].Party()}
 		asking.Go(func() {
 			for left.Add(-1) >= 0 {
-				r, err := s.door.Submit(ctx, who, door.Ask{Entitlement: "orders-db/deploy", For: writ.Of(time.Hour), Why: "one of many requests"})
+				r, err := s.Door.Submit(ctx, who, door.Ask{Entitlement: "orders-db/deploy", For: writ.Of(time.Hour), Why: "one of many requests"})
 				if err == nil {
-					_, err = s.door.Withdraw(ctx, who, r.ID)
+					_, err = s.Door.Withdraw(ctx, who, r.ID)
 				}
 				if err != nil {
 					b.Error(err)

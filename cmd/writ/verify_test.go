@@ -15,6 +15,7 @@ import (
 
 	"github.com/writhq/writ"
 	"github.com/writhq/writ/assent"
+	"github.com/writhq/writ/cmd/writ/server"
 	"github.com/writhq/writ/internal/config"
 	"github.com/writhq/writ/internal/door"
 	"github.com/writhq/writ/internal/store"
@@ -24,7 +25,7 @@ import (
 // what is recorded follows the rules of the ledger, but nobody signed it.
 type forger struct {
 	*testing.T
-	*server
+	*server.Server
 	key      ssh.Signer
 	enrolled writ.Key
 	request  writ.Request
@@ -37,7 +38,7 @@ func newForger(t *testing.T) *forger {
 		t.Fatal(err)
 	}
 	f := &forger{T: t}
-	if f.server, err = openServer(t.Context(), cfg, slog.New(slog.DiscardHandler), nil); err != nil {
+	if f.Server, err = server.Open(t.Context(), parts(cfg, slog.New(slog.DiscardHandler), nil)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -53,7 +54,7 @@ func newForger(t *testing.T) *forger {
 		t.Fatal(err)
 	}
 	f.enrol("human/max")
-	f.request, err = f.door.Submit(t.Context(), f.as("human/ann"), door.Ask{Subject: "service/ci-deployer", Entitlement: "orders-db/deploy", For: writ.Of(time.Hour), Why: "release 42 of the shop"})
+	f.request, err = f.Door.Submit(t.Context(), f.as("human/ann"), door.Ask{Subject: "service/ci-deployer", Entitlement: "orders-db/deploy", For: writ.Of(time.Hour), Why: "release 42 of the shop"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,16 +62,16 @@ func newForger(t *testing.T) *forger {
 }
 
 func (f *forger) as(name writ.Ref) door.Caller {
-	return door.Caller{Party: f.store.Directory().Identities[name].Party()}
+	return door.Caller{Party: f.Store.Directory().Identities[name].Party()}
 }
 
 func (f *forger) enrol(who writ.Ref) {
 	f.Helper()
-	c, err := f.door.EnrolChallenge(f.Context(), f.as(who))
+	c, err := f.Door.EnrolChallenge(f.Context(), f.as(who))
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.enrolled, err = f.door.Enrol(f.Context(), f.as(who), door.Enrolment{
+	f.enrolled, err = f.Door.Enrol(f.Context(), f.as(who), door.Enrolment{
 		Method: writ.BySSH, Public: string(ssh.MarshalAuthorizedKey(f.key.PublicKey())), Nonce: c.Nonce,
 		Proof: f.sign(f.key, assent.EnrolNamespace, c),
 	})
@@ -95,7 +96,7 @@ func (f *forger) sign(key ssh.Signer, namespace string, c door.Challenge) []byte
 // record puts an approval on record past every rule but those of the ledger.
 func (f *forger) record(by writ.Ref, e writ.Evidence) {
 	f.Helper()
-	_, err := f.store.Update(f.Context(), store.Change{ID: f.request.ID, Decide: func(r writ.Request, facts writ.Facts) ([]writ.Event, error) {
+	_, err := f.Store.Update(f.Context(), store.Change{ID: f.request.ID, Decide: func(r writ.Request, facts writ.Facts) ([]writ.Event, error) {
 		return []writ.Event{{
 			Stream: string(r.ID), Seq: r.Seq + 1, At: facts.Now, Actor: facts.Directory.Identities[by].Party(),
 			Body: writ.Approved{Stage: r.Verdict.Stages[0].Name, Digest: r.Digest, Evidence: &e},
@@ -127,7 +128,7 @@ func TestVerifyChecksSignatures(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newForger(t)
-			given, err := f.door.Challenge(t.Context(), f.as("human/max"), f.request.ID, writ.Yes)
+			given, err := f.Door.Challenge(t.Context(), f.as("human/max"), f.request.ID, writ.Yes)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -139,7 +140,7 @@ func TestVerifyChecksSignatures(t *testing.T) {
 			if c.forge == nil {
 				f.remove()
 			}
-			_, err = f.verify(context.Background())
+			_, err = f.Verify(context.Background())
 			var broken store.Broken
 			if c.says == "" && err != nil || c.says != "" && (!errors.As(err, &broken) || !strings.Contains(broken.What, c.says)) {
 				t.Errorf("%v, want %q", err, c.says)
@@ -150,7 +151,7 @@ func TestVerifyChecksSignatures(t *testing.T) {
 
 func (f *forger) remove() {
 	f.Helper()
-	if err := f.door.Disenrol(f.Context(), f.as("human/max"), f.enrolled.Name); err != nil {
+	if err := f.Door.Disenrol(f.Context(), f.as("human/max"), f.enrolled.Name); err != nil {
 		f.Fatal(err)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 )
 
 // openWitness makes ready to ask the configured witnesses, if there are any.
-func (s *server) openWitness(context.Context) error {
+func (s *Server) openWitness(context.Context) error {
 	w := s.cfg.Witness
 	if len(w.List) == 0 {
 		return nil
@@ -27,7 +27,7 @@ func (s *server) openWitness(context.Context) error {
 		return writ.Errorf(writ.Invalid, "configuration: %v", err)
 	}
 	s.witness, err = asker.New(asker.Config{
-		Log: s.store, Key: s.store.Log.VerifierKey(), Policy: p, Every: w.Every,
+		Log: s.Store, Key: s.Store.Log.VerifierKey(), Policy: p, Every: w.Every,
 		Metrics: asker.NewMetrics(s.metrics), Logger: s.log,
 	})
 	return err
@@ -35,7 +35,7 @@ func (s *server) openWitness(context.Context) error {
 
 // safe says why nothing may be granted or approved now. Without witnesses
 // nobody could know.
-func (s *server) safe() error {
+func (s *Server) safe() error {
 	if s.witness == nil {
 		return nil
 	}
@@ -44,7 +44,7 @@ func (s *server) safe() error {
 
 // witnessed returns the size of the newest checkpoint that a quorum of the
 // witnesses cosigned; without witnesses that is none.
-func (s *server) witnessed(ctx context.Context) (int64, error) {
+func (s *Server) witnessed(ctx context.Context) (int64, error) {
 	if s.witness == nil {
 		return 0, nil
 	}
@@ -64,17 +64,17 @@ func (p published) Checkpoint(ctx context.Context) (string, error) {
 	return p.DB.Checkpoint(ctx)
 }
 
-func (s *server) source() ledger.Source {
+func (s *Server) source() ledger.Source {
 	if s.witness == nil {
-		return s.store
+		return s.Store
 	}
-	return published{s.store}
+	return published{s.Store}
 }
 
 // confirming lets the built-in issuer say of nothing that it is good while the
 // ledger is known to be behind: the issuer's own database may be as old, and
 // what was revoked since would be good again.
-func (s *server) confirming(issuer http.Handler) http.Handler {
+func (s *Server) confirming(issuer http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/introspect", "/verify", "/ssh_krl":
@@ -87,7 +87,7 @@ func (s *server) confirming(issuer http.Handler) http.Handler {
 	})
 }
 
-func (s *server) halted() error {
+func (s *Server) halted() error {
 	if s.witness == nil {
 		return nil
 	}
@@ -95,10 +95,10 @@ func (s *server) halted() error {
 }
 
 // ready says why the server cannot serve now, or must not be trusted to.
-func (s *server) ready(ctx context.Context) error {
+func (s *Server) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyIn)
 	defer cancel()
-	_, err := s.store.Stats(ctx)
+	_, err := s.Store.Stats(ctx)
 	if err == nil && s.witness != nil {
 		err = s.witness.Ready()
 	}

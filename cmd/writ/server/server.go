@@ -1,4 +1,5 @@
-package main
+// Package server puts the parts of a running Writ together.
+package server
 
 import (
 	"context"
@@ -20,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/writhq/writ"
+	"github.com/writhq/writ/cmd/writ/verify"
 	"github.com/writhq/writ/connector"
 	"github.com/writhq/writ/connector/issuer"
 	"github.com/writhq/writ/internal/auth"
@@ -34,45 +36,59 @@ import (
 	"github.com/writhq/writ/policy"
 )
 
-// A server is every part of a running Writ, wired. Parts are closed in the
-// opposite order of their opening.
-type server struct {
-	cfg      config.Config
-	keys     *keyring.Keys
-	store    *store.DB
-	issuer   *issuer.Issuer
-	drivers  map[string]connector.Driver
-	targets  *worker.Targets
-	worker   *worker.Worker
-	witness  *asker.Asker // nil if none is configured
-	door     *door.Door
-	callers  *auth.Authenticator
-	metrics  *prometheus.Registry
-	handler  http.Handler
-	log      *slog.Logger
-	ordersDB []byte // documents
-	close    []func() error
+// Config is what a Server stands on. The configuration is complete, with the
+// address at which the server listens already.
+type Config struct {
+	config.Config
+	Version    string                                           // of the program
+	Connectors func(*issuer.Issuer) map[string]connector.Driver // that this program knows
+	Sample     func() ([]json.RawMessage, error)                // first documents of a development server
+	Logger     *slog.Logger
 }
 
-// openServer opens all parts. The configuration is complete, with the address
-// at which the server listens already. The sample organisation of a development
-// server has this orders database, or its own if that is nil.
-func openServer(ctx context.Context, cfg config.Config, log *slog.Logger, ordersDB []byte) (s *server, err error) {
-	s = &server{cfg: cfg, log: log, ordersDB: ordersDB}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.Close())
-		}
-	}()
-	for _, open := range []func(context.Context) error{s.openStore, s.openWitness, s.openIssuer, s.openWorker, s.openDoor, s.openLedger, s.openWeb} {
+// A Server is every part of a running Writ, wired. Parts are closed in the
+// opposite order of their opening.
+type Server struct {
+	Store *store.DB
+	Door  *door.Door
+
+	cfg     Config
+	keys    *keyring.Keys
+	issuer  *issuer.Issuer
+	drivers map[string]connector.Driver
+	targets *worker.Targets
+	worker  *worker.Worker
+	witness *asker.Asker // nil if none is configured
+	callers *auth.Authenticator
+	metrics *prometheus.Registry
+	handler http.Handler
+	log     *slog.Logger
+	close   []func() error
+}
+
+// Open opens all parts.
+func Open(ctx context.Context, c Config) (*Server, error) {
+	s := &Server{cfg: c, log: c.Logger}
+	return s.open(ctx, s.openStore, s.openWitness, s.openIssuer, s.openWorker, s.openDoor, s.openLedger, s.openWeb)
+}
+
+// OpenStore opens nothing but the ledger.
+func OpenStore(ctx context.Context, c Config) (*Server, error) {
+	s := &Server{cfg: c, log: c.Logger}
+	return s.open(ctx, s.openStore)
+}
+
+// open opens parts in their order, all or none.
+func (s *Server) open(ctx context.Context, parts ...func(context.Context) error) (*Server, error) {
+	for _, open := range parts {
 		if err := open(ctx); err != nil {
-			return s, err
+			return nil, errors.Join(err, s.Close())
 		}
 	}
 	return s, nil
 }
 
-func (s *server) openStore(ctx context.Context) (err error) {
+func (s *Server) openStore(ctx context.Context) (err error) {
 	if s.cfg.Data != "" {
 		if err := os.MkdirAll(s.cfg.Data, 0o700); err != nil {
 			return fmt.Errorf("data directory: %w", err)
@@ -85,17 +101,17 @@ func (s *server) openStore(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.store, err = store.Open(ctx, store.Config{DSN: s.cfg.DB, Log: signer, Logger: s.log})
+	s.Store, err = store.Open(ctx, store.Config{DSN: s.cfg.DB, Log: signer, Logger: s.log})
 	if err == nil {
-		s.close = append(s.close, s.store.Close)
-		s.metrics = newRegistry(s.store)
+		s.close = append(s.close, s.Store.Close)
+		s.metrics = newRegistry(s.Store)
 	}
 	return err
 }
 
 // openIssuer opens the built-in issuer on a database of its own: what it holds
 // can then be read back as from any other system.
-func (s *server) openIssuer(ctx context.Context) error {
+func (s *Server) openIssuer(ctx context.Context) error {
 	driver, dsn := "pgx", s.cfg.DB
 	if s.cfg.Embedded() {
 		driver, dsn = "sqlite", "file:"+filepath.Join(s.cfg.Data, "issuer.db")+
@@ -113,11 +129,11 @@ func (s *server) openIssuer(ctx context.Context) error {
 		return err
 	}
 	s.close = append(s.close, s.issuer.Close)
-	s.drivers = connectors(s.issuer)
+	s.drivers = s.cfg.Connectors(s.issuer)
 	return nil
 }
 
-func (s *server) openWorker(context.Context) error {
+func (s *Server) openWorker(context.Context) error {
 	signer, err := keyring.NewSigner(s.keys.Writ)
 	if err != nil {
 		return err
@@ -125,36 +141,36 @@ func (s *server) openWorker(context.Context) error {
 	s.targets = worker.NewTargets(s.drivers, s.cfg.Secret)
 	s.close = append(s.close, s.targets.Close)
 	s.worker = worker.New(worker.Config{
-		Store: s.store, Judge: policy.NewJudge(), Targets: s.targets, Signer: signer, Seal: s.keys.Claims.Recipient().String(),
+		Store: s.Store, Judge: policy.NewJudge(), Targets: s.targets, Signer: signer, Seal: s.keys.Claims.Recipient().String(),
 		Parallel: s.cfg.Worker.Parallel, Lease: s.cfg.Worker.Lease, ClaimFor: s.cfg.Worker.ClaimFor,
 		Metrics: worker.NewMetrics(s.metrics), Logger: s.log, Safe: s.safe, Witnessed: s.witnessed,
 	})
 	return nil
 }
 
-func (s *server) openDoor(context.Context) error {
-	s.door = door.New(door.Config{
-		Store: s.store, Judge: policy.NewJudge(), Drivers: s.drivers, Claims: s.keys.Claims, Target: s.targets.Check, Safe: s.safe, Logger: s.log,
+func (s *Server) openDoor(context.Context) error {
+	s.Door = door.New(door.Config{
+		Store: s.Store, Judge: policy.NewJudge(), Drivers: s.drivers, Claims: s.keys.Claims, Target: s.targets.Check, Safe: s.safe, Logger: s.log,
 	})
 	s.metrics.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "writ_signatures_refused_total", Help: "Signatures of approvals and enrolments that do not hold.",
-	}, func() float64 { return float64(s.door.RefusedSignatures()) }))
+	}, func() float64 { return float64(s.Door.RefusedSignatures()) }))
 	return nil
 }
 
 // openLedger makes sure that the ledger names the keys that sign for it, and
 // gives an empty one its first documents.
-func (s *server) openLedger(ctx context.Context) error {
+func (s *Server) openLedger(ctx context.Context) error {
 	public := base64.StdEncoding.EncodeToString(s.keys.Writ.Public().(ed25519.PublicKey))
-	_, err := s.store.Update(ctx, store.Change{Decide: func(_ writ.Request, f writ.Facts) ([]writ.Event, error) {
+	_, err := s.Store.Update(ctx, store.Change{Decide: func(_ writ.Request, f writ.Facts) ([]writ.Event, error) {
 		return []writ.Event{{Stream: writ.LedgerStream, Seq: 1, At: f.Now, Actor: writ.System, Body: writ.Opened{
-			Origin: s.keys.Origin, LogKey: s.store.Log.VerifierKey(), WritKey: public,
+			Origin: s.keys.Origin, LogKey: s.Store.Log.VerifierKey(), WritKey: public,
 		}}}, nil
 	}})
 	if err != nil && !errors.Is(err, writ.Conflict) { // a conflict: it was opened before
 		return err
 	}
-	entries, err := s.store.Events(ctx, writ.LedgerStream)
+	entries, err := s.Store.Events(ctx, writ.LedgerStream)
 	if err != nil {
 		return err
 	}
@@ -164,11 +180,11 @@ func (s *server) openLedger(ctx context.Context) error {
 	if err := s.seed(ctx); err != nil {
 		return err
 	}
-	return s.door.Check()
+	return s.Door.Check()
 }
 
-func (s *server) seed(ctx context.Context) error {
-	if len(s.store.Directory().All()) > 0 {
+func (s *Server) seed(ctx context.Context) error {
+	if len(s.Store.Directory().All()) > 0 {
 		return nil
 	}
 	var docs []json.RawMessage
@@ -177,18 +193,18 @@ func (s *server) seed(ctx context.Context) error {
 	case s.cfg.Documents != "":
 		docs, err = readDocuments(s.cfg.Documents)
 	case s.cfg.Dev:
-		docs, err = sampleDocuments(s.ordersDB)
+		docs, err = s.cfg.Sample()
 	}
 	if err != nil || len(docs) == 0 {
 		return err
 	}
-	changes, err := s.door.Put(ctx, door.System, door.Put{Documents: docs})
+	changes, err := s.Door.Put(ctx, door.System, door.Put{Documents: docs})
 	s.log.InfoContext(ctx, "first documents applied", "count", len(changes))
 	return err
 }
 
-func (s *server) openWeb(context.Context) error {
-	who := auth.Config{Directory: s.store.Directory, Logger: s.log}
+func (s *Server) openWeb(context.Context) error {
+	who := auth.Config{Directory: s.Store.Directory, Logger: s.log}
 	for _, i := range s.cfg.Issuers {
 		who.Issuers = append(who.Issuers, auth.Issuer{URL: i.URL, Audience: i.Audience, Algorithms: i.Algorithms, MaxAge: i.MaxAge, Typ: i.Typ})
 	}
@@ -198,7 +214,7 @@ func (s *server) openWeb(context.Context) error {
 		"GET /metrics": promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{}),
 	}
 	if s.cfg.Dev {
-		dev, err := auth.NewDev(s.keys.Dev, s.cfg.URL, s.store.Directory)
+		dev, err := auth.NewDev(s.keys.Dev, s.cfg.URL, s.Store.Directory)
 		if err != nil {
 			return err
 		}
@@ -210,7 +226,7 @@ func (s *server) openWeb(context.Context) error {
 		return err
 	}
 	s.handler = web.New(web.Config{
-		Door: s.door, Version: version(), Mounts: mounts, Logger: s.log, Ready: s.ready,
+		Door: s.Door, Version: s.cfg.Version, Mounts: mounts, Logger: s.log, Ready: s.ready,
 		Who: func(ctx context.Context, token string) (writ.Party, error) {
 			c, err := s.callers.Token(ctx, token)
 			return c.Party, err
@@ -220,19 +236,19 @@ func (s *server) openWeb(context.Context) error {
 }
 
 // verifier is who asks the issuer about a key.
-func (s *server) verifier(r *http.Request) (string, error) {
+func (s *Server) verifier(r *http.Request) (string, error) {
 	c, err := s.callers.Caller(r)
 	return string(c.Party.Name), err
 }
 
 // auditOnly serves checkpoints and hashes to everybody, and records, which say
 // who asked for what, to those who may audit.
-func (s *server) auditOnly(log http.Handler) http.Handler {
+func (s *Server) auditOnly(log http.Handler) http.Handler {
 	judge := policy.NewJudge()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/tile/entries/") {
 			c, err := s.callers.Caller(r)
-			if err == nil && !judge.Authority(s.store.Directory(), c.Party.Name).Audit {
+			if err == nil && !judge.Authority(s.Store.Directory(), c.Party.Name).Audit {
 				err = writ.Errorf(writ.Forbidden, "%s may not read the ledger's records; policy names who audits", c.Party.Name)
 			}
 			if err != nil {
@@ -249,11 +265,17 @@ func (s *server) auditOnly(log http.Handler) http.Handler {
 const readyIn = 2 * time.Second
 
 // Close closes all parts.
-func (s *server) Close() error {
+func (s *Server) Close() error {
 	var errs []error
 	for _, c := range slices.Backward(s.close) {
 		errs = append(errs, c())
 	}
 	s.close = nil
 	return errors.Join(errs...)
+}
+
+// Verify is what `writ verify` does, on a database that is in use.
+func (s *Server) Verify(ctx context.Context) (int64, error) {
+	out, err := verify.Ledger(ctx, s.Store, verify.Against{Keys: store.Keys{LogKey: s.Store.Log.VerifierKey()}, From: "key file"}, nil)
+	return out.Events, err
 }
