@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/writhq/writ"
+	"github.com/writhq/writ/evidence"
 	"github.com/writhq/writ/internal/door"
 	"github.com/writhq/writ/internal/seal"
 )
@@ -165,6 +166,12 @@ func (c *Client) Preview(ctx context.Context, a Ask) (Preview, error) {
 // Show returns the dossier of a request.
 func (c *Client) Show(ctx context.Context, id writ.ID) (Dossier, error) {
 	return do[Dossier](ctx, c, call{"GET", path(id, ""), nil, nil})
+}
+
+// Evidence returns what shows anybody, offline, what became of a request.
+func (c *Client) Evidence(ctx context.Context, id writ.ID, texts bool) (evidence.File, error) {
+	q := url.Values{"texts": {strconv.FormatBool(texts)}}
+	return do[evidence.File](ctx, c, call{"GET", path(id, "evidence") + "?" + q.Encode(), nil, nil})
 }
 
 // Wait returns the dossier, without texts and events, once the request has more

@@ -8,6 +8,7 @@ import (
 	"github.com/writhq/writ/internal/cli"
 	"github.com/writhq/writ/internal/cli/approver"
 	"github.com/writhq/writ/internal/cli/command"
+	"github.com/writhq/writ/internal/cli/proof"
 )
 
 // newRoot returns the command that holds all others.
@@ -33,6 +34,9 @@ terms, it exists for a bounded time, and it is seen to be gone.`,
 		c.GroupID = "server"
 		root.AddCommand(c)
 	}
+	e := proof.Evidence(s)
+	e.GroupID = "look"
+	root.AddCommand(e)
 	v := versionCmd(s)
 	v.GroupID = "program"
 	root.AddCommand(v)

@@ -55,12 +55,14 @@ const patience = 90 * time.Second
 //	get STATUS PATH [REGEXP]        wait until the server answers so
 //	witnessed FILE                  wait until all events are witnessed; keep the checkpoint
 //	sql FILE STATEMENT              change a SQLite database behind everybody's back
+//	replace FILE COPY OLD NEW       make a copy of a file with NEW wherever OLD was; it was somewhere
 func TestStories(t *testing.T) {
 	commands := map[string]func(*testscript.TestScript, bool, []string){}
 	for name, do := range map[string]func(*story, []string){
 		"server": (*story).serve, "as": (*story).as, "exits": (*story).exits, "keygen": (*story).keygen, "let": (*story).let, "call": (*story).call, "same": (*story).same,
 		"agree": (*story).agree, "reach": (*story).reach, "spawn": (*story).spawn, "see": (*story).see, "signal": (*story).signal, "reap": (*story).reap,
 		"witness": (*story).witness, "expand": (*story).expand, "get": (*story).get, "witnessed": (*story).witnessed, "sql": (*story).sql,
+		"replace": (*story).replace,
 	} {
 		commands[name] = func(ts *testscript.TestScript, neg bool, args []string) {
 			s := ts.Value("story").(*story)
@@ -263,6 +265,14 @@ func (s *story) spawn(args []string) {
 		closeAll(out, errs)
 		close(j.done)
 	}()
+}
+
+func (s *story) replace(args []string) {
+	text := s.ReadFile(args[0])
+	if !strings.Contains(text, args[2]) {
+		s.Fatalf("%s has no %q", args[0], args[2])
+	}
+	s.Check(os.WriteFile(s.MkAbs(args[1]), []byte(strings.ReplaceAll(text, args[2], args[3])), 0o600))
 }
 
 func closeAll(files ...io.Closer) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/writhq/writ"
+	"github.com/writhq/writ/internal/store"
 )
 
 // A Dossier is all that is known of one request.
@@ -59,10 +60,19 @@ func (d *Door) Show(ctx context.Context, who Caller, id writ.ID) (Dossier, error
 
 // texts returns the free texts of a request that are still kept.
 func (d *Door) texts(ctx context.Context, r writ.Request) (map[string]string, error) {
-	has := map[string]bool{"why": r.Terms.Why != "", "deny": r.Note != "", "revoke": r.Note != "" || r.End != nil && r.End.Note != ""}
+	kept, err := d.keptTexts(ctx, r)
 	out := map[string]string{}
-	for name, kept := range has {
-		if !kept {
+	for _, t := range kept {
+		out[t.Name] = t.Text
+	}
+	return out, err
+}
+
+// keptTexts returns them with their salts, ordered by name.
+func (d *Door) keptTexts(ctx context.Context, r writ.Request) (out []store.Text, err error) {
+	has := map[string]bool{"why": r.Terms.Why != "", "deny": r.Note != "", "revoke": r.Note != "" || r.End != nil && r.End.Note != ""}
+	for _, name := range []string{"deny", "revoke", "why"} {
+		if !has[name] {
 			continue
 		}
 		t, err := d.Store.Text(ctx, r.ID, name)
@@ -72,7 +82,7 @@ func (d *Door) texts(ctx context.Context, r writ.Request) (map[string]string, er
 		if err != nil {
 			return nil, err
 		}
-		out[name] = t.Text
+		out = append(out, t)
 	}
 	return out, nil
 }

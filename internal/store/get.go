@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/writhq/writ"
+	"github.com/writhq/writ/evidence"
 	"github.com/writhq/writ/internal/store/database"
 	"github.com/writhq/writ/internal/store/database/projection"
 )
@@ -32,11 +33,7 @@ func (db *DB) List(ctx context.Context, q Query) ([]writ.Request, error) {
 }
 
 // An Entry is one event of the ledger, with the exact bytes that are hashed.
-type Entry struct {
-	Pos    int64
-	Record []byte
-	Event  writ.Event
-}
+type Entry = evidence.Entry
 
 // Events returns the history of a stream: of a request by its ID, of a
 // document by Header.Stream, or writ.LedgerStream.

@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/writhq/writ"
+	"github.com/writhq/writ/evidence"
 	"github.com/writhq/writ/internal/door"
 )
 
@@ -60,6 +61,10 @@ type (
 		Body struct {
 			Note string `json:"note,omitempty" doc:"why, for the record"`
 		}
+	}
+	evidenceInput struct {
+		One
+		Texts bool `query:"texts" doc:"with the free texts, which the ledger has only commitments of"`
 	}
 	waitInput struct {
 		One
@@ -143,6 +148,10 @@ func (s *server) asking(api huma.API) {
 	route(s, api, op("show", "GET", "/v1/requests/{id}", "One request: terms, life, events"),
 		func(ctx context.Context, who door.Caller, in One) (door.Dossier, error) {
 			return d.Show(ctx, who, in.ID)
+		})
+	route(s, api, op("evidence", "GET", "/v1/requests/{id}/evidence", "What shows anybody, offline, what became of a request"),
+		func(ctx context.Context, who door.Caller, in evidenceInput) (evidence.File, error) {
+			return d.Evidence(ctx, who, in.ID, in.Texts)
 		})
 	route(s, api, op("wait", "GET", "/v1/requests/{id}/wait", "One request, when it has changed"), s.wait)
 	route(s, api, op("withdraw", "POST", "/v1/requests/{id}/withdraw", "Take a pending request back"),

@@ -71,3 +71,15 @@ func (l Ledger) Entries(ctx context.Context, from, to int64) (records [][]byte, 
 func (l Ledger) one(ctx context.Context, text string, args []any, to ...any) error {
 	return Explain(ScanOne(ctx, l.from, text, args, to...))
 }
+
+// Streams returns the names of the streams of all documents of a kind, also of
+// those that were removed.
+func (l Ledger) Streams(ctx context.Context, kind string) (streams []string, err error) {
+	err = Scan(ctx, l.from, "SELECT stream FROM documents WHERE stream LIKE $1", []any{kind + ":%"}, func(scan Scanner) error {
+		var stream string
+		err := scan(&stream)
+		streams = append(streams, stream)
+		return err
+	})
+	return streams, Explain(err)
+}
