@@ -44,6 +44,7 @@ var life = map[Kind]kind{
 // others are the kinds that belong to no request.
 var others = map[Kind]func([]byte) (Body, error){
 	"opened":           read[Opened],
+	"audit-committed":  read[AuditCommitted],
 	"document-changed": read[Changed],
 	"document-removed": read[Removed],
 }

@@ -55,6 +55,7 @@ var samples = func() map[Kind]Body {
 	out := map[Kind]Body{}
 	for _, b := range []Body{
 		Opened{"writ.example", "writ.example+1+x", "a2V5"},
+		AuditCommitted{digest},
 		Changed{"group", "security", "gro-01", digest, []byte(`{"kind":"group","members":["human/ann"],"name":"security","title":"<&>"}`)},
 		Removed{"group", "security", "gro-01"},
 		Submitted{terms, verdict, when},
