@@ -135,8 +135,12 @@ func (g *gathering) parties() error {
 			}
 		}
 	}
-	for _, s := range g.request.Verdict.Stages {
-		for _, a := range s.Approvers {
+	for _, s := range g.request.Asked().Stages {
+		people := s.Approvers
+		if s.Escalate != nil {
+			people = slices.Concat(people, s.Escalate.To)
+		}
+		for _, a := range people {
 			refs = append(refs, a.Name)
 		}
 	}

@@ -85,7 +85,7 @@ func (p *replay) decide(e writ.Event) error {
 		p.more = p.more[1:]
 		return same(want, e)
 	}
-	c := command(e)
+	c := command(e, p.request.Digest)
 	if c == nil {
 		return nil // it takes access away, or says what was tried
 	}
@@ -100,7 +100,7 @@ func (p *replay) decide(e writ.Event) error {
 	case writ.Approved:
 		f.Verdict = p.verdict(f)
 		f.Nonce, err = p.assented(b, f)
-	case writ.Authorized, writ.GrantBegun:
+	case writ.Narrowed, writ.Required, writ.Authorized, writ.GrantBegun:
 		f.Verdict = p.verdict(f)
 	}
 	if err != nil {
@@ -112,7 +112,7 @@ func (p *replay) decide(e writ.Event) error {
 // again decides, and keeps what has to follow.
 func (p *replay) again(c writ.Command, e writ.Event, f writ.Facts) error {
 	switch e.Body.(type) {
-	case writ.Submitted, writ.Approved, writ.Claimed:
+	case writ.Submitted, writ.Narrowed, writ.Required, writ.Approved, writ.Claimed:
 	default:
 		if e.Actor != writ.System {
 			return refuse("%s is by %s; only Writ itself does that", e.Body.Kind(), e.Actor.Name)
@@ -134,8 +134,9 @@ func (p *replay) again(c writ.Command, e writ.Event, f writ.Facts) error {
 	return same(out[0], e)
 }
 
-// command returns what was asked for when an event that matters was decided.
-func command(e writ.Event) writ.Command {
+// command returns what was asked for when an event that matters was decided, of
+// terms with this digest.
+func command(e writ.Event, terms writ.Digest) writ.Command {
 	switch b := e.Body.(type) {
 	case writ.Submitted:
 		b.Terms.Policy, b.Terms.Route = "", "" // policy answered after they were made
@@ -146,6 +147,16 @@ func command(e writ.Event) writ.Command {
 			c.Evidence = *b.Evidence
 		}
 		return c
+	case writ.Narrowed:
+		return writ.Narrow{Digest: terms, For: b.Terms.For, Scope: b.Terms.Scope, Ends: b.Terms.Ends, StartBy: b.Terms.StartBy}
+	case writ.Required:
+		c := writ.Require{Digest: terms}
+		for _, a := range b.Stage.Approvers {
+			c.Approver = a.Name
+		}
+		return c
+	case writ.Escalated:
+		return writ.Escalate{}
 	case writ.Authorized:
 		return writ.Recheck{}
 	case writ.GrantBegun:

@@ -49,7 +49,7 @@ func (t *telling) log() {
 	last := t.events[len(t.events)-1]
 	t.prove("each of the %d records here is in log %s, at its signed checkpoint of %d records", len(t.file.Records), t.Log, t.Size)
 	t.prove("the %d events of %s follow from each other without a gap up to %s at %s: it is %s", r.Seq, r.ID, last.Body.Kind(), clock(last.At), r.Status)
-	t.prove("the digest of its terms is %s, computed anew; every approval and the writ are of it", r.Digest)
+	t.prove("the digest of its terms is %s, computed anew; each approval is of the terms as they then were, and the writ of these", r.Digest)
 }
 
 func (t *telling) judged() {
@@ -68,6 +68,12 @@ func (t *telling) event(e writ.Event) {
 	switch b := e.Body.(type) {
 	case writ.Approved:
 		t.approved(e, b)
+	case writ.Narrowed:
+		t.prove("%s narrowed the terms at %s to revision %d, which allows nothing that the one before did not", e.Actor.Name, clock(e.At), b.Terms.Revision)
+	case writ.Required:
+		t.prove("%s asked at %s for one more approval: %s", e.Actor.Name, clock(e.At), b.Stage.Approvers[0].Name)
+	case writ.Escalated:
+		t.prove("nobody had answered by %s, so more people were asked in stage %s, as policy says", clock(e.At), b.Stage)
 	case writ.Denied:
 		t.prove("it was refused at %s by %s", clock(e.At), e.Actor.Name)
 	case writ.Authorized:
@@ -101,6 +107,9 @@ func (t *telling) approved(e writ.Event, b writ.Approved) {
 		how = sentence("with %s key %s, enrolled %s, whose signature over these terms holds", key.Method, key.Name, clock(key.Enrolled))
 	case b.Evidence != nil:
 		how = "by " + string(b.Evidence.Method)
+	}
+	if b.For.UID != "" {
+		how = sentence("in the place of %s, by a delegation that stood then, ", b.For.Name) + how
 	}
 	t.prove("%s approved in stage %s at %s %s; they were asked there, and by the documents here would not have approved for themselves", e.Actor.Name, b.Stage, clock(e.At), how)
 	if signed {

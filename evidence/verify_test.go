@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/writhq/writ"
 	"github.com/writhq/writ/evidence"
@@ -109,6 +110,31 @@ func TestDocumentsOfThen(t *testing.T) {
 	after := build(t, c, "req-1")
 	if len(before.Records) != len(after.Records) {
 		t.Errorf("a later change added to the evidence: %d records, then %d", len(before.Records), len(after.Records))
+	}
+}
+
+// TestRoadsThatApproversTake: they narrow, ask for one more, and have somebody
+// decide in their place.
+func TestRoadsThatApproversTake(t *testing.T) {
+	c := evidencetest.New(t)
+	const id = writ.ID("req-1")
+	c.Away("human/max", "human/pat")
+	r := c.Ask(id, "release 42 of the order service")
+	c.Do(id, "human/pat", writ.Approve{Digest: r.Digest})
+	r = c.Do(id, "human/sue", writ.Narrow{Digest: r.Digest, For: writ.Of(10 * time.Minute), Ends: []string{"incident/INC-7"}})
+	r = c.Do(id, "human/sue", writ.Require{Digest: r.Digest, Approver: "human/sam"})
+	c.Do(id, "human/sue", writ.Approve{Digest: r.Digest, Evidence: c.Signed(id)})
+	c.Do(id, "human/sam", writ.Approve{Digest: r.Digest})
+	c.Grant(id)
+	c.End(id)
+	report, err := evidence.Verify(build(t, c, id), c.Keys())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"in the place of human/max", "human/sue narrowed the terms", "one more approval: human/sam", "human/sam approved in stage extra-1"} {
+		if !strings.Contains(report.String(), want) {
+			t.Errorf("not said: %s\n%s", want, report)
+		}
 	}
 }
 

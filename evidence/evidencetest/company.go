@@ -138,6 +138,14 @@ func (c *Company) Put(docs ...writ.Document) {
 	c.Record(events...)
 }
 
+// Away has somebody decide in a person's place from now on, for a week.
+func (c *Company) Away(from, to writ.Ref) {
+	c.Helper()
+	events, err := writ.DecideDelegate(writ.Delegate{To: to, Until: c.Now.Add(7 * 24 * time.Hour), UID: "del-1"}, c.facts(from))
+	must(c, err)
+	c.Record(events...)
+}
+
 // Document returns a document as it is now.
 func (c *Company) Document(kind, name string) writ.Document {
 	doc, _ := c.dir.Get(kind, name)
@@ -157,12 +165,9 @@ func (c *Company) Do(id writ.ID, actor writ.Ref, cmd writ.Command) writ.Request 
 	c.Helper()
 	f := c.facts(actor)
 	r := c.requests[id]
-	switch cmd := cmd.(type) {
-	case writ.Approve:
-		f.Verdict = c.judge.Verdict(policy.Query{Terms: r.Terms, Facts: f})
+	f.Verdict = c.judge.Verdict(policy.Query{Terms: r.Terms, Facts: f})
+	if cmd, ok := cmd.(writ.Approve); ok {
 		f.Nonce = &writ.Nonce{Value: cmd.Evidence.Nonce, Person: f.Actor.UID, Request: id, Digest: r.Digest, Decision: writ.Yes, Until: c.Now.Add(time.Minute)}
-	case writ.BeginGrant, writ.Recheck:
-		f.Verdict = c.judge.Verdict(policy.Query{Terms: r.Terms, Facts: f})
 	}
 	events, err := writ.Decide(r, id, cmd, f)
 	must(c, err)
