@@ -56,7 +56,7 @@ type house struct {
 // mayNot says why a package may not import another, if it may not.
 func (p house) mayNot(to string) string {
 	ours := to == "." || !strings.Contains(to, ".")
-	inside := slices.ContainsFunc([]string{"policy", "ledger", "connector", "evidence", "assent"}, func(in string) bool { return under(p.name, in) })
+	inside := slices.ContainsFunc([]string{"policy", "ledger", "connector", "evidence", "assent", "audit"}, func(in string) bool { return under(p.name, in) })
 	_, listed := meant[[2]string{p.name, to}]
 	switch {
 	case p.name == ".":
@@ -129,6 +129,7 @@ func TestArrowsAreRefused(t *testing.T) {
 		{"policy", ".", true},
 		{"policy", "policy/internal/source", true},
 		{"policy", "internal/seal", false},
+		{"audit", "internal/store", false},
 		{"connector/postgres", "connector", true},
 		{"connector/postgres", "internal/realtest", false},
 		{"ledger", "github.com/x/y", true},
