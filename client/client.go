@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/writhq/writ"
+	"github.com/writhq/writ/audit"
 	"github.com/writhq/writ/evidence"
 	"github.com/writhq/writ/internal/door"
 	"github.com/writhq/writ/internal/seal"
@@ -172,6 +173,11 @@ func (c *Client) Show(ctx context.Context, id writ.ID) (Dossier, error) {
 func (c *Client) Evidence(ctx context.Context, id writ.ID, texts bool) (evidence.File, error) {
 	q := url.Values{"texts": {strconv.FormatBool(texts)}}
 	return do[evidence.File](ctx, c, call{"GET", path(id, "evidence") + "?" + q.Encode(), nil, nil})
+}
+
+// CommitNonce puts the hash of an auditor's nonce on record.
+func (c *Client) CommitNonce(ctx context.Context, hash writ.Digest) (audit.Commitment, error) {
+	return do[audit.Commitment](ctx, c, call{"POST", "/v1/audit/commitments", map[string]writ.Digest{"hash": hash}, nil})
 }
 
 // Wait returns the dossier, without texts and events, once the request has more

@@ -34,9 +34,10 @@ terms, it exists for a bounded time, and it is seen to be gone.`,
 		c.GroupID = "server"
 		root.AddCommand(c)
 	}
-	e := proof.Evidence(s)
-	e.GroupID = "look"
-	root.AddCommand(e)
+	for _, c := range []*cobra.Command{proof.Evidence(s), proof.Audit(s, newPlace)} {
+		c.GroupID = "look"
+		root.AddCommand(c)
+	}
 	v := versionCmd(s)
 	v.GroupID = "program"
 	root.AddCommand(v)

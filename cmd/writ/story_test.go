@@ -55,6 +55,7 @@ const patience = 90 * time.Second
 //	get STATUS PATH [REGEXP]        wait until the server answers so
 //	witnessed FILE                  wait until all events are witnessed; keep the checkpoint
 //	sql FILE STATEMENT              change a SQLite database behind everybody's back
+//	save FILE PATH                  write what stands at a path of the last output to a file
 //	replace FILE COPY OLD NEW       make a copy of a file with NEW wherever OLD was; it was somewhere
 func TestStories(t *testing.T) {
 	commands := map[string]func(*testscript.TestScript, bool, []string){}
@@ -62,7 +63,7 @@ func TestStories(t *testing.T) {
 		"server": (*story).serve, "as": (*story).as, "exits": (*story).exits, "keygen": (*story).keygen, "let": (*story).let, "call": (*story).call, "same": (*story).same,
 		"agree": (*story).agree, "reach": (*story).reach, "spawn": (*story).spawn, "see": (*story).see, "signal": (*story).signal, "reap": (*story).reap,
 		"witness": (*story).witness, "expand": (*story).expand, "get": (*story).get, "witnessed": (*story).witnessed, "sql": (*story).sql,
-		"replace": (*story).replace,
+		"replace": (*story).replace, "save": (*story).save,
 	} {
 		commands[name] = func(ts *testscript.TestScript, neg bool, args []string) {
 			s := ts.Value("story").(*story)
@@ -265,6 +266,10 @@ func (s *story) spawn(args []string) {
 		closeAll(out, errs)
 		close(j.done)
 	}()
+}
+
+func (s *story) save(args []string) {
+	s.Check(os.WriteFile(s.MkAbs(args[0]), []byte(s.at(args[1])), 0o600))
 }
 
 func (s *story) replace(args []string) {

@@ -2,9 +2,12 @@ package door
 
 import (
 	"context"
+	"errors"
 
 	"github.com/writhq/writ"
+	"github.com/writhq/writ/audit"
 	"github.com/writhq/writ/evidence"
+	"github.com/writhq/writ/internal/store"
 )
 
 // Evidence returns the file that shows anybody what became of a request that the
@@ -25,4 +28,34 @@ func (d *Door) Evidence(ctx context.Context, who Caller, id writ.ID, texts bool)
 		}
 	}
 	return evidence.Build(ctx, d.Store, id, evidence.Keys{Log: d.Store.Log.VerifierKey()}, with)
+}
+
+// CommitNonce puts the hash of an auditor's nonce on record, once, and says where.
+func (d *Door) CommitNonce(ctx context.Context, who Caller, hash writ.Digest) (audit.Commitment, error) {
+	for {
+		own, err := d.Store.Events(ctx, writ.LedgerStream)
+		if err != nil {
+			return audit.Commitment{}, err
+		}
+		known, decided := false, false
+		_, err = d.Store.Update(ctx, store.Change{Decide: func(_ writ.Request, f writ.Facts) ([]writ.Event, error) {
+			f.Actor, f.Authority = who.Party, d.Judge.Authority(f.Directory, who.Name)
+			events, err := writ.DecideCommit(writ.CommitNonce{Hash: hash}, eventsOf(own), f)
+			known, decided = err == nil && len(events) == 0, err == nil
+			return events, err
+		}})
+		switch {
+		case known:
+			return audit.CommitmentOf(hash, own), nil
+		case err != nil && !(decided && errors.Is(err, writ.Conflict)): // else another was recorded meanwhile
+			return audit.Commitment{}, err
+		}
+	}
+}
+
+func eventsOf(entries []store.Entry) (events []writ.Event) {
+	for _, e := range entries {
+		events = append(events, e.Event)
+	}
+	return events
 }

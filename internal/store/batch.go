@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/writhq/writ"
+	"github.com/writhq/writ/internal/store/database"
 	"github.com/writhq/writ/internal/store/database/once"
 	"github.com/writhq/writ/internal/store/database/projection"
 	"github.com/writhq/writ/ledger"
@@ -152,6 +153,8 @@ func (s *stage) take(b *batch, c Change, events []writ.Event) (err error) {
 			err = b.checkOpened(e)
 		case e.OfDocument():
 			err = s.document(e)
+		case e.OfLedger():
+			err = b.follows(e)
 		case c.ID == "" || e.Stream != string(c.ID):
 			err = fmt.Errorf("store: event %s of %s came from a decision on %q", e.Body.Kind(), e.Stream, c.ID)
 		default:
@@ -200,6 +203,24 @@ func (b *batch) checkOpened(e writ.Event) error {
 	}
 	if o.LogKey != b.db.Log.VerifierKey() {
 		return writ.Errorf(writ.Invalid, "the ledger is signed with %s, not with %s", b.db.Log.VerifierKey(), o.LogKey)
+	}
+	return nil
+}
+
+// follows refuses an event of the ledger's own stream that was decided on an
+// older one.
+func (b *batch) follows(e writ.Event) error {
+	var last int
+	if err := database.ScanOne(b.ctx, b.conn, "SELECT max(seq) FROM events WHERE stream = $1", []any{writ.LedgerStream}, &last); err != nil {
+		return err
+	}
+	for _, earlier := range b.events {
+		if earlier.Stream == writ.LedgerStream {
+			last++
+		}
+	}
+	if e.Stream != writ.LedgerStream || e.Seq != last+1 {
+		return writ.Errorf(writ.Conflict, "the ledger has %d events of its own by now; try again", last)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/writhq/writ"
+	"github.com/writhq/writ/audit"
 	"github.com/writhq/writ/evidence"
 	"github.com/writhq/writ/internal/door"
 )
@@ -92,6 +93,12 @@ type (
 		Repeatable
 		Body struct {
 			Condition string `json:"condition" example:"incident/INC-7"`
+		}
+	}
+	nonceInput struct {
+		Repeatable
+		Body struct {
+			Hash writ.Digest `json:"hash" doc:"SHA-256 of the auditor's nonce" example:"sha256:…"`
 		}
 	}
 	putInput struct {
@@ -246,6 +253,10 @@ func (s *server) describing(api huma.API) {
 		func(ctx context.Context, who door.Caller, in putInput) (Changes, error) {
 			c, err := d.Put(ctx, who, in.Body)
 			return Changes{c}, err
+		})
+	route(s, api, op("commit-nonce", "POST", "/v1/audit/commitments", "Put the hash of an auditor's nonce on record"),
+		func(ctx context.Context, who door.Caller, in nonceInput) (audit.Commitment, error) {
+			return d.CommitNonce(ctx, who, in.Body.Hash)
 		})
 	route(s, api, op("whoami", "GET", "/v1/whoami", "Who the token speaks for"),
 		func(_ context.Context, who door.Caller, _ none) (writ.Party, error) { return who.Party, nil })

@@ -83,3 +83,18 @@ func (l Ledger) Streams(ctx context.Context, kind string) (streams []string, err
 	})
 	return streams, Explain(err)
 }
+
+// Kept returns a checkpoint that was kept: the newest that covers no more than
+// size records and nothing later than at; or, if after is set, the oldest that
+// covers that many and everything until then. It is empty if there is none.
+func (l Ledger) Kept(ctx context.Context, size int64, at time.Time, after bool) (note string, err error) {
+	text := "SELECT note FROM checkpoints WHERE size <= $1 AND at <= $2 ORDER BY size DESC LIMIT 1"
+	if after {
+		text = "SELECT note FROM checkpoints WHERE size >= $1 AND at >= $2 ORDER BY size LIMIT 1"
+	}
+	err = l.one(ctx, text, []any{size, at.UnixMicro()}, &note)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return note, err
+}

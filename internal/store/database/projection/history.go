@@ -132,7 +132,7 @@ func (h *history) replay(i int, e entry, check Check) error {
 	}
 	of := "request"
 	switch {
-	case event.Body.Kind() == Opened:
+	case event.OfLedger():
 		of = "ledger"
 	case event.OfDocument():
 		of = "document"
