@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/writhq/writ"
@@ -207,22 +208,13 @@ func (b *batch) checkOpened(e writ.Event) error {
 	return nil
 }
 
-// follows refuses an event of the ledger's own stream that was decided on an
-// older one.
+// follows refuses an event of the ledger's own stream decided on an older one.
 func (b *batch) follows(e writ.Event) error {
-	var last int
-	if err := database.ScanOne(b.ctx, b.conn, "SELECT max(seq) FROM events WHERE stream = $1", []any{writ.LedgerStream}, &last); err != nil {
-		return err
+	last, err := database.LedgerOf(b.conn).Length(b.ctx, writ.LedgerStream)
+	if err == nil && (slices.ContainsFunc(b.events, writ.Event.OfLedger) || e.Stream != writ.LedgerStream || e.Seq != last+1) {
+		err = writ.Errorf(writ.Conflict, "the ledger has more than %d events of its own by now; try again", last)
 	}
-	for _, earlier := range b.events {
-		if earlier.Stream == writ.LedgerStream {
-			last++
-		}
-	}
-	if e.Stream != writ.LedgerStream || e.Seq != last+1 {
-		return writ.Errorf(writ.Conflict, "the ledger has %d events of its own by now; try again", last)
-	}
-	return nil
+	return err
 }
 
 // pos is the position of the next event.

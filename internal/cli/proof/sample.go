@@ -55,7 +55,7 @@ confidence, the tolerable rate of deviations and the expected one, by the exact
 hypergeometric distribution, or is said with --size. With --dir the evidence of
 each is written into a new folder, with index.json, which says how it was drawn.`,
 		Example: `  writ audit sample --nonce-file nonce.txt --from 2026-01-01 --data /var/lib/writ
-  writ audit sample --nonce-file nonce.txt --confidence 90 --dir sample --data /var/lib/writ`,
+  writ audit sample --nonce-file nonce.txt --confidence 90 --data /var/lib/writ`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return s.sample(cmd.Context(), o) },
 	}

@@ -84,6 +84,12 @@ func (l Ledger) Streams(ctx context.Context, kind string) (streams []string, err
 	return streams, Explain(err)
 }
 
+// Length returns how many events a stream has.
+func (l Ledger) Length(ctx context.Context, stream string) (n int, err error) {
+	err = l.one(ctx, "SELECT count(*) FROM events WHERE stream = $1", []any{stream}, &n)
+	return n, err
+}
+
 // Kept returns a checkpoint that was kept: the newest that covers no more than
 // size records and nothing later than at; or, if after is set, the oldest that
 // covers that many and everything until then. It is empty if there is none.
