@@ -30,6 +30,7 @@ const (
 	SameTerms   = "same-terms"
 	Limits      = "within-limits"
 	Owner       = "owner-at-grant"
+	Deeds       = "signed-deeds"
 	Revoked     = "revoked-in-time"
 )
 
@@ -42,6 +43,7 @@ func attributes(objective writ.Duration) []Attribute {
 		{Name: SameTerms, Says: "the digest of the terms is the same in the request, each approval and the signed writ"},
 		{Name: Limits, Says: "access lasted no longer than its terms, policy and entitlement allow, and began within its bounds"},
 		{Name: Owner, Says: "when access was made, the identity was active and somebody active answered for it"},
+		{Name: Deeds, Says: "what was done at the target, and read there, is signed by whoever did it"},
 		{Name: Revoked, Says: "from when access had to end until it was seen to be gone took at most " + objective.String()},
 	}
 }
@@ -151,6 +153,9 @@ func (l *life) event(pos int64, e writ.Event) {
 		l.begun(pos, e)
 	case writ.Granted:
 		l.check(pos, Limits, e.At.Before(next.Until), "access was made at %s, when its time was up", clock(e.At))
+		l.deed(pos, b.Signed, b.Deed(next))
+	case writ.Revoked:
+		l.deed(pos, b.Signed, b.Deed(next))
 	}
 }
 
@@ -219,6 +224,11 @@ func (l *life) begun(pos int64, e writ.Event) {
 	subject, known := l.dir.Who(r.Terms.Subject)
 	l.check(pos, Owner, known && subject.Active(), "%s was not active", r.Terms.Subject.Name)
 	l.check(pos, Owner, len(l.dir.Accountable(subject)) > 0, "nobody active answered for %s", r.Terms.Subject.Name)
+}
+
+func (l *life) deed(pos int64, signed string, d writ.Deed) {
+	err := evidence.CheckDeed(signed, d, l.public)
+	l.check(pos, Deeds, err == nil, "%v", err)
 }
 
 // end looks at what became of the access, and counts.

@@ -255,7 +255,7 @@ func TestAttributes(t *testing.T) {
 			c.Do("req-1", "human/ann", writ.Release{})
 			c.Now = c.Now.Add(time.Hour)
 			r := c.Do("req-1", writ.System.Name, writ.BeginRevoke{})
-			c.Do("req-1", writ.System.Name, writ.ReportRevoke{Attempt: r.Attempt, Seen: writ.Observation{State: writ.Absent}})
+			c.Gone(r)
 		}, map[string]string{audit.Revoked: "was seen to be gone"}},
 		{"never revoked", func(c *evidencetest.Company) {
 			c.Ask("req-1", "release 42 of the order service")
@@ -280,7 +280,7 @@ func TestAttributes(t *testing.T) {
 			c.Put(ann)
 			c.Record(writ.Event{Stream: "req-1", Seq: 2, At: c.Now, Actor: writ.System, Body: writ.Authorized{From: c.Now, Until: c.Now.Add(2 * r.Terms.For.Std())}})
 			c.Record(writ.Event{Stream: "req-1", Seq: 3, At: c.Now, Actor: writ.System, Body: writ.GrantBegun{Attempt: 1, Writ: "eyJ.x.y"}})
-		}, map[string]string{audit.Approved: "without the approvals of stage manager", audit.Limits: "its terms say 1h", audit.SameTerms: "no signed writ", audit.Owner: "nobody active answered"}},
+		}, map[string]string{audit.Approved: "without the approvals of stage manager", audit.Limits: "its terms say 1h", audit.SameTerms: "no signature of the type writ+jws", audit.Owner: "nobody active answered"}},
 		{"out of order", func(c *evidencetest.Company) {
 			c.Ask("req-1", "release 42 of the order service")
 			c.Record(writ.Event{Stream: "req-1", Seq: 2, At: c.Now, Actor: writ.System, Body: writ.Revoked{}})

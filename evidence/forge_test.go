@@ -150,6 +150,24 @@ func TestForgedGrantsAreRefused(t *testing.T) {
 			r := c.Do(forged, writ.System.Name, writ.BeginRevoke{})
 			c.Record(event(c, forged, "", writ.Revoked{Attempt: r.Attempt, Seen: writ.Observation{State: writ.Unread}}))
 		}, "revoked is on record where the rules make revoke-failed"},
+		{"read otherwise than was signed", func(c *evidencetest.Company) {
+			ask(c)
+			c.Approve(forged)
+			r := c.Do(forged, writ.System.Name, writ.BeginGrant{Writ: c.Sign(c.Request(forged))})
+			b := writ.Granted{Attempt: r.Attempt, Seen: writ.Observation{State: writ.Present}}
+			signed := c.Deed(b.Deed(r))
+			b.Receipt.External = "another"
+			b.Signed = signed
+			c.Record(event(c, forged, "", b))
+		}, "other than what was signed when req-1 was granted"},
+		{"gone without a signature", func(c *evidencetest.Company) {
+			ask(c)
+			c.Approve(forged)
+			c.Grant(forged)
+			c.Do(forged, "human/ann", writ.Release{})
+			r := c.Do(forged, writ.System.Name, writ.BeginRevoke{})
+			c.Record(event(c, forged, "", writ.Revoked{Attempt: r.Attempt, Seen: writ.Observation{State: writ.Absent}}))
+		}, "no signature of the type deed+jws"},
 		{"a verdict that policy does not give", func(c *evidencetest.Company) {
 			r := ask(c)
 			v := r.Verdict

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"regexp"
 	"slices"
 
@@ -69,11 +70,16 @@ func (p *replay) step(e writ.Event) error {
 	}
 	p.request = next
 	p.events = append(p.events, e)
-	switch e.Body.(type) {
-	case writ.GrantBegun, writ.Granted:
-		if err := CheckWrit(next, p.public); err != nil {
-			return refuse("%v", err)
-		}
+	switch b := e.Body.(type) {
+	case writ.GrantBegun:
+		err = CheckWrit(next, p.public)
+	case writ.Granted:
+		err = errors.Join(CheckWrit(next, p.public), CheckDeed(b.Signed, b.Deed(next), p.public))
+	case writ.Revoked:
+		err = CheckDeed(b.Signed, b.Deed(next), p.public)
+	}
+	if err != nil {
+		return refuse("%v", err)
 	}
 	return nil
 }
@@ -160,13 +166,13 @@ func command(e writ.Event, terms writ.Digest) writ.Command {
 	case writ.Authorized:
 		return writ.Recheck{}
 	case writ.GrantBegun:
-		return writ.BeginGrant{Writ: b.Writ}
+		return writ.BeginGrant{Writ: b.Writ, Instance: b.Instance}
 	case writ.Granted:
-		return writ.ReportGrant{Attempt: b.Attempt, Receipt: b.Receipt, Seen: b.Seen}
+		return writ.ReportGrant{Attempt: b.Attempt, Receipt: b.Receipt, Seen: b.Seen, Signed: b.Signed}
 	case writ.Claimed:
 		return writ.Claim{}
 	case writ.Revoked:
-		return writ.ReportRevoke{Attempt: b.Attempt, Seen: b.Seen}
+		return writ.ReportRevoke{Attempt: b.Attempt, Seen: b.Seen, Instance: b.Instance, Signed: b.Signed}
 	}
 	return nil
 }

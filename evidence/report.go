@@ -126,7 +126,7 @@ func (t *telling) seen(what string, o writ.Observation, want string) {
 		t.unprove("%s, as was reported: unverified, since this target cannot be read", what)
 		return
 	}
-	t.prove("%s; the connector then read it as %s (%s was due)", what, o.State, want)
+	t.prove("%s; whoever did it read it as %s (%s was due) and signed that", what, o.State, want)
 }
 
 func (t *telling) limits() {

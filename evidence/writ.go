@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
@@ -10,19 +11,22 @@ import (
 	"github.com/writhq/writ"
 )
 
-// WritType is the "typ" of a writ's JWS, so that no other token passes for one.
-const WritType = "writ+jws"
+// The "typ" of what the key of writs signs, so that nothing else passes for it.
+const (
+	WritType = "writ+jws"
+	DeedType = "deed+jws"
+)
 
-// OpenWrit returns what a JWS in compact form (RFC 7515) signs, if it is a writ
-// signed by EdDSA with this key, whatever its header says.
-func OpenWrit(jws string, public ed25519.PublicKey) ([]byte, error) {
+// open returns what a JWS in compact form (RFC 7515) signs, if it is of this
+// type and signed by EdDSA with this key, whatever its header says.
+func open(jws, typ string, public ed25519.PublicKey) ([]byte, error) {
 	sig, err := jose.ParseSignedCompact(jws, []jose.SignatureAlgorithm{jose.EdDSA})
-	if err != nil || len(sig.Signatures) != 1 || sig.Signatures[0].Protected.ExtraHeaders[jose.HeaderType] != WritType {
-		return nil, writ.Errorf(writ.Invalid, "this is no signed writ")
+	if err != nil || len(sig.Signatures) != 1 || sig.Signatures[0].Protected.ExtraHeaders[jose.HeaderType] != typ {
+		return nil, writ.Errorf(writ.Invalid, "there is no signature of the type %s", typ)
 	}
 	payload, err := sig.Verify(public)
 	if err != nil {
-		return nil, writ.Errorf(writ.Invalid, "the writ is not signed with this ledger's key")
+		return nil, writ.Errorf(writ.Invalid, "the %s is not signed with this ledger's key", typ)
 	}
 	return payload, nil
 }
@@ -30,7 +34,7 @@ func OpenWrit(jws string, public ed25519.PublicKey) ([]byte, error) {
 // CheckWrit refuses a request whose writ is not signed with this key, or does
 // not say exactly what the request says.
 func CheckWrit(r writ.Request, public ed25519.PublicKey) error {
-	payload, err := OpenWrit(r.Writ, public)
+	payload, err := open(r.Writ, WritType, public)
 	if err != nil {
 		return err
 	}
@@ -39,6 +43,19 @@ func CheckWrit(r writ.Request, public ed25519.PublicKey) error {
 		return writ.Errorf(writ.Invalid, "the writ of %s cannot be read: %v", r.ID, err)
 	}
 	return o.Check(r)
+}
+
+// CheckDeed refuses what is said to have been done at a target unless whoever
+// did it signed exactly that with this key.
+func CheckDeed(jws string, d writ.Deed, public ed25519.PublicKey) error {
+	signed, err := open(jws, DeedType, public)
+	if err != nil {
+		return err
+	}
+	if says, err := d.Canonical(); err != nil || !bytes.Equal(says, signed) {
+		return writ.Errorf(writ.Invalid, "the event says other than what was signed when %s was %s", d.Request, d.Did)
+	}
+	return nil
 }
 
 // writKey returns the key that the ledger says signs its writs.

@@ -216,9 +216,8 @@ func (c *Company) Grant(id writ.ID) writ.Request {
 	c.Helper()
 	system := writ.System.Name
 	r := c.Do(id, system, writ.BeginGrant{Writ: c.Sign(c.requests[id])})
-	return c.Do(id, system, writ.ReportGrant{
-		Attempt: r.Attempt, Receipt: writ.Receipt{External: "role_" + string(id)}, Seen: writ.Observation{State: writ.Present, Until: r.Until},
-	})
+	b := writ.Granted{Attempt: r.Attempt, Receipt: writ.Receipt{External: "role_" + string(id)}, Seen: writ.Observation{State: writ.Present, Until: r.Until}}
+	return c.Do(id, system, writ.ReportGrant{Attempt: b.Attempt, Receipt: b.Receipt, Seen: b.Seen, Signed: c.Deed(b.Deed(r))})
 }
 
 // End has Ann release access, and takes it away.
@@ -226,7 +225,22 @@ func (c *Company) End(id writ.ID) writ.Request {
 	c.Helper()
 	c.Do(id, "human/ann", writ.Release{})
 	r := c.Do(id, writ.System.Name, writ.BeginRevoke{})
-	return c.Do(id, writ.System.Name, writ.ReportRevoke{Attempt: r.Attempt, Seen: writ.Observation{State: writ.Absent}})
+	return c.Gone(r)
+}
+
+// Gone reports that access of a request is gone.
+func (c *Company) Gone(r writ.Request) writ.Request {
+	c.Helper()
+	b := writ.Revoked{Attempt: r.Attempt, Seen: writ.Observation{State: writ.Absent}}
+	return c.Do(r.ID, writ.System.Name, writ.ReportRevoke{Attempt: b.Attempt, Seen: b.Seen, Signed: c.Deed(b.Deed(r))})
+}
+
+// Deed returns the JWS of what was done at a target.
+func (c *Company) Deed(d writ.Deed) string {
+	c.Helper()
+	payload, err := d.Canonical()
+	must(c, err)
+	return c.seal(evidence.DeedType, payload)
 }
 
 // Life is a whole life: asked for, approved, granted, ended.
@@ -251,7 +265,12 @@ func (c *Company) Sign(r writ.Request) string {
 // Seal returns the JWS of any payload as a writ.
 func (c *Company) Seal(payload []byte) string {
 	c.Helper()
-	s, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.EdDSA, Key: c.Writs}, (&jose.SignerOptions{}).WithType(evidence.WritType))
+	return c.seal(evidence.WritType, payload)
+}
+
+func (c *Company) seal(typ jose.ContentType, payload []byte) string {
+	c.Helper()
+	s, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.EdDSA, Key: c.Writs}, (&jose.SignerOptions{}).WithType(typ))
 	must(c, err)
 	signed, err := s.Sign(payload)
 	must(c, err)
