@@ -34,7 +34,7 @@ terms, it exists for a bounded time, and it is seen to be gone.`,
 		c.GroupID = "server"
 		root.AddCommand(c)
 	}
-	for _, c := range []*cobra.Command{proof.Evidence(s), proof.Audit(s, newPlace)} {
+	for _, c := range []*cobra.Command{proof.Evidence(s), proof.Audit(s, verify.NewPlace)} {
 		c.GroupID = "look"
 		root.AddCommand(c)
 	}

@@ -1,4 +1,4 @@
-package main
+package verify
 
 import (
 	"context"
@@ -16,11 +16,12 @@ type place struct {
 	logKey string
 }
 
-func newPlace() proof.Place { return &place{} }
+// NewPlace returns a database that its flags name.
+func NewPlace() proof.Place { return &place{} }
 
 // Flags adds the flags that name the database and the key of its ledger.
 func (p *place) Flags(cmd *cobra.Command) {
-	p.flags(cmd)
+	Flags(cmd, &p.data, &p.db)
 	cmd.Flags().StringVar(&p.logKey, "log-key", "", "verifier key of the ledger, from elsewhere than its database\n(default the one in DATA/writ.keys)")
 }
 
