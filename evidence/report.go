@@ -2,13 +2,15 @@ package evidence
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/writhq/writ"
-	"github.com/writhq/writ/ledger"
+	"github.com/writhq/writ/ledger/witness"
 )
 
 // A Report says of a file that holds what it proves and what it does not, each
@@ -27,10 +29,11 @@ type telling struct {
 	Report
 	*replay
 	file File
+	by   map[string]time.Time // witnesses, and when they cosigned
 }
 
-func report(f File, p *replay, at ledger.Checkpoint) Report {
-	t := &telling{Report{Request: f.Request, Status: p.request.Status, Log: at.Origin, Size: at.Size}, p, f}
+func report(f File, p *replay, at witness.Cosigned) Report {
+	t := &telling{Report{Request: f.Request, Status: p.request.Status, Log: at.Origin, Size: at.Size}, p, f, at.By}
 	t.log()
 	t.judged()
 	for _, e := range p.events {
@@ -47,6 +50,9 @@ func (t *telling) prove(format string, args ...any) {
 func (t *telling) log() {
 	r := t.request
 	last := t.events[len(t.events)-1]
+	for _, name := range slices.Sorted(maps.Keys(t.by)) {
+		t.prove("witness %s, one of the quorum asked for, cosigned the checkpoint at %s: the log it saw only grew up to there", name, clock(t.by[name]))
+	}
 	t.prove("each of the %d records here is in log %s, at its signed checkpoint of %d records", len(t.file.Records), t.Log, t.Size)
 	t.prove("the %d events of %s follow from each other without a gap up to %s at %s: it is %s", r.Seq, r.ID, last.Body.Kind(), clock(last.At), r.Status)
 	t.prove("the digest of its terms is %s, computed anew; each approval is of the terms as they then were, and the writ of these", r.Digest)
@@ -137,9 +143,12 @@ func (t *telling) limits() {
 	if t.request.Receipt.External != "" {
 		t.unprove("what the target really is: an observation is what the connector read there")
 	}
-	if others := cosigners(t.file.Checkpoint, t.Log); len(others) > 0 {
+	switch others := cosigners(t.file.Checkpoint, t.Log); {
+	case len(t.by) > 0:
+		t.unprove("that everybody sees the same log: only whoever asks the same witnesses")
+	case len(others) > 0:
 		t.unprove("that everybody sees the same log: the checkpoint has signatures of %s, which were not checked here", join(others, ""))
-	} else {
+	default:
 		t.unprove("that everybody sees the same log: no witness has signed the checkpoint")
 	}
 	t.Unproved = t.unproved

@@ -10,12 +10,14 @@ import (
 
 	"github.com/writhq/writ"
 	"github.com/writhq/writ/ledger"
+	"github.com/writhq/writ/ledger/witness"
 	"github.com/writhq/writ/policy"
 )
 
 // Keys is what a file is held against. It must come from elsewhere than the file.
 type Keys struct {
-	Log string // C2SP verifier key of the ledger, as 'writ verify' prints it
+	Log       string          // C2SP verifier key of the ledger, as 'writ verify' prints it
+	Witnesses *witness.Policy // who must have cosigned the checkpoint; nil: nobody
 }
 
 // Verify checks all of a file, offline. The error, a writ.Stale, says which part
@@ -41,11 +43,15 @@ func Verify(f File, k Keys) (Report, error) {
 }
 
 // included opens the checkpoint and holds every record against it.
-func (f File) included(k Keys) (ledger.Checkpoint, error) {
+func (f File) included(k Keys) (at witness.Cosigned, err error) {
 	if f.Format != Format {
-		return ledger.Checkpoint{}, writ.Errorf(writ.Invalid, "format %q is not %s", f.Format, Format)
+		return at, writ.Errorf(writ.Invalid, "format %q is not %s", f.Format, Format)
 	}
-	at, err := ledger.OpenCheckpoint(f.Checkpoint, k.Log)
+	if k.Witnesses == nil {
+		at.Checkpoint, err = ledger.OpenCheckpoint(f.Checkpoint, k.Log)
+	} else {
+		at, err = k.Witnesses.Open(f.Checkpoint, k.Log)
+	}
 	if err != nil {
 		return at, refuse("checkpoint: %v", err)
 	}

@@ -27,8 +27,35 @@ func (d *Door) Evidence(ctx context.Context, who Caller, id writ.ID, texts bool)
 			with = append(with, evidence.Text{Name: t.Name, Salt: t.Salt, Text: t.Text})
 		}
 	}
-	return evidence.Build(ctx, d.Store, id, evidence.Keys{Log: d.Store.Log.VerifierKey()}, with)
+	source, err := d.witnessed(ctx, id)
+	if err != nil {
+		return evidence.File{}, err
+	}
+	return evidence.Build(ctx, source, id, evidence.Keys{Log: d.Store.Log.VerifierKey()}, with)
 }
+
+// witnessed returns the ledger with the checkpoint that was cosigned, if all
+// events of the request are under that.
+func (d *Door) witnessed(ctx context.Context, id writ.ID) (evidence.Source, error) {
+	size, note, err := d.Store.Witnessed(ctx)
+	if err != nil || note == "" {
+		return d.Store, err
+	}
+	entries, err := d.Store.Events(ctx, string(id))
+	if err != nil || len(entries) == 0 || entries[len(entries)-1].Pos >= size {
+		return d.Store, err
+	}
+	return cosigned{d.Store, note}, nil
+}
+
+// cosigned is the ledger with another checkpoint than its newest.
+type cosigned struct {
+	*store.DB
+	note string
+}
+
+// Checkpoint returns the one that was cosigned.
+func (c cosigned) Checkpoint(context.Context) (string, error) { return c.note, nil }
 
 // CommitNonce puts the hash of an auditor's nonce on record, once, and says where.
 func (d *Door) CommitNonce(ctx context.Context, who Caller, hash writ.Digest) (audit.Commitment, error) {

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/writhq/writ/client"
 	"github.com/writhq/writ/evidence"
 	"github.com/writhq/writ/internal/cli"
+	"github.com/writhq/writ/ledger/witness"
 )
 
 type session struct{ *cli.Session }
@@ -67,6 +69,7 @@ commitments of them, and they can be erased; a file that was handed out cannot.`
 
 func (s session) verifyCmd() *cobra.Command {
 	var k evidence.Keys
+	var witnesses string
 	cmd := &cobra.Command{
 		Use:   "verify FILE",
 		Short: "Check the evidence of a request, offline",
@@ -76,8 +79,10 @@ made again by the rules on the documents of its moment, comes out as it is on
 record. What is printed says what the file proves, and what it does not.
 
 Give the ledger's key with --log, from elsewhere than the file: whoever runs the
-ledger publishes it, and 'writ verify' prints it. The exit code is 0 only if all
-of it holds: 7 says that something does not, 2 that this is no evidence.`,
+ledger publishes it, and 'writ verify' prints it. With --policy (c2sp.org/tlog-policy)
+the witnesses in it must have cosigned, too; one log line stands for --log. The exit
+code is 0 only if all of it holds: 7 says that something does not, 2 that this is
+no evidence.`,
 		Example: `  writ evidence verify evidence.json --log 'writ-ledger-…'
   writ evidence verify evidence.json --log 'writ-ledger-…' -o json | jq .unproved`,
 		Args: cobra.ExactArgs(1),
@@ -89,6 +94,9 @@ of it holds: 7 says that something does not, 2 that this is no evidence.`,
 			defer in.Close()
 			f, err := evidence.Read(in)
 			if err != nil {
+				return err
+			}
+			if err := vouch(&k, witnesses); err != nil {
 				return err
 			}
 			report, err := evidence.Verify(f, k)
@@ -105,8 +113,34 @@ of it holds: 7 says that something does not, 2 that this is no evidence.`,
 		},
 	}
 	cmd.Flags().StringVar(&k.Log, "log", "", "verifier `KEY` of the ledger")
-	_ = cmd.MarkFlagRequired("log")
+	cmd.Flags().StringVar(&witnesses, "policy", "", "`FILE` that says which witnesses must have cosigned")
+	cmd.MarkFlagsOneRequired("log", "policy")
 	return cmd
+}
+
+// vouch adds the witnesses of a policy file to the keys, and its log, if no
+// other key was given.
+func vouch(k *evidence.Keys, file string) error {
+	if file == "" {
+		return nil
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return writ.Errorf(writ.Invalid, "%v", err)
+	}
+	p, err := witness.ParsePolicy(string(data))
+	switch {
+	case err != nil:
+		return writ.Errorf(writ.Invalid, "%s: %v", file, err)
+	case k.Log == "" && len(p.Logs) != 1:
+		return writ.Errorf(writ.Invalid, "%s names %d logs; say with --log which one is meant", file, len(p.Logs))
+	case k.Log == "":
+		k.Log = p.Logs[0]
+	case len(p.Logs) > 0 && !slices.Contains(p.Logs, k.Log):
+		return writ.Errorf(writ.Invalid, "%s is not about the log %s", file, k.Log)
+	}
+	k.Witnesses = &p
+	return nil
 }
 
 func (s session) sentences(title string, lines []string) {
