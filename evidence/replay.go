@@ -187,11 +187,16 @@ func (p *replay) asked(c writ.Submit, b writ.Submitted, f *writ.Facts) error {
 		return refuse("the policy texts in this file are %s, the request was judged by %s", now.Policy.Words(), b.Terms.Policy.Words())
 	case alike(now, b.Verdict):
 		return nil
-	case !b.Verdict.Allowed && p.why == nil && c.Terms.Why != "":
+	}
+	hidden := !b.Verdict.Allowed && p.why == nil && c.Terms.Why != "" && mentions(f.Directory, reason)
+	if hidden {
 		p.unprove("why policy refused: that may lie in the justification, whose text is not in this file")
-		return nil
-	case p.elsewhere(*f):
+	}
+	if p.elsewhere(*f) {
 		p.unprove("that policy answered so: it looks at what else %s had, which this file does not say", c.Terms.Subject.Name)
+		return nil
+	}
+	if hidden {
 		return nil
 	}
 	return refuse("policy, asked again with the documents of that moment, does not say what is on record: it says allowed %t by route %q with %d stages (%s)",
@@ -225,12 +230,18 @@ func (p *replay) assented(b writ.Approved, f writ.Facts) (*writ.Nonce, error) {
 	}, nil
 }
 
-var outside = regexp.MustCompile(`\b(conflicts|live)\b`)
+var (
+	outside = regexp.MustCompile(`\b(conflicts|live)\b`)
+	reason  = regexp.MustCompile(`\bjustification\b`)
+)
 
-// elsewhere reports whether policy looks at other requests of the subject.
-func (p *replay) elsewhere(f writ.Facts) bool {
-	for _, text := range f.Directory.Policies {
-		if outside.MatchString(text.Source) {
+// elsewhere reports whether policy may look at other requests of the subject.
+func (p *replay) elsewhere(f writ.Facts) bool { return mentions(f.Directory, outside) }
+
+// mentions reports whether a policy text has such a word.
+func mentions(d *writ.Directory, word *regexp.Regexp) bool {
+	for _, text := range d.Policies {
+		if word.MatchString(text.Source) {
 			return true
 		}
 	}

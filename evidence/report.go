@@ -59,11 +59,15 @@ func (t *telling) log() {
 }
 
 func (t *telling) judged() {
-	v, x := t.request.Verdict, "refuses"
-	if v.Allowed {
-		x = "allows it by route " + v.Route
+	v := t.request.Verdict
+	t.prove("the policy texts are here and have the digest %s that the terms name", v.Policy.Words())
+	switch {
+	case !alike(t.explanation.Verdict, v):
+	case v.Allowed:
+		t.prove("asked again on the documents of %s, policy allows it by route %s, with the same people to ask", clock(t.request.At), v.Route)
+	default:
+		t.prove("asked again on the documents of %s, policy refuses it", clock(t.request.At))
 	}
-	t.prove("the policy texts are here and have the digest %s that the terms name; asked again on the documents of %s, policy %s", v.Policy.Words(), clock(t.request.At), x)
 	for _, text := range t.file.Texts {
 		t.prove("the text %q is the one that was given", text.Name)
 	}
@@ -121,6 +125,10 @@ func (t *telling) approved(e writ.Event, b writ.Approved) {
 	if signed {
 		t.unprove("that %s understood what they approved, or was shown it: a signature shows that their key was used", e.Actor.Name)
 		t.unprove("that the nonce which %s signed was fresh: only the server knows when it gave it out", e.Actor.Name)
+		return
+	}
+	if b.Evidence != nil {
+		t.unprove("that the approval of %s in stage %s is theirs: what is kept of %s is not checked here", e.Actor.Name, b.Stage, b.Evidence.Method)
 		return
 	}
 	t.unprove("that the approval of %s in stage %s is theirs: nothing was signed, so only the server says so", e.Actor.Name, b.Stage)

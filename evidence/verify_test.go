@@ -13,6 +13,7 @@ import (
 	"github.com/writhq/writ"
 	"github.com/writhq/writ/evidence"
 	"github.com/writhq/writ/evidence/evidencetest"
+	"github.com/writhq/writ/ledger"
 )
 
 func build(t testing.TB, c *evidencetest.Company, id writ.ID, texts ...evidence.Text) evidence.File {
@@ -138,6 +139,31 @@ func TestRoadsThatApproversTake(t *testing.T) {
 	}
 }
 
+// TestWhatElseTheSubjectHad: other requests are not in the file, and it says so
+// where policy looked at them. Without such a policy there is no such excuse.
+func TestWhatElseTheSubjectHad(t *testing.T) {
+	c := evidencetest.New(t)
+	c.Put(writ.Policy{Header: writ.Header{Kind: "policy", Name: "single"}, Source: `kind: policy
+name: single
+guardrails:
+  - name: one-at-a-time
+    when: size(live) > 0
+    deny: there is access already
+`})
+	c.Ask("req-1", "release 42 of the order service")
+	c.Ask("req-2", "release 43 of the order service")
+	const excuse = "it looks at what else service/ci had"
+	for id, unproved := range map[writ.ID]bool{"req-1": false, "req-2": true} {
+		report, err := evidence.Verify(build(t, c, id), c.Keys())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(strings.Join(report.Unproved, "\n"), excuse); got != unproved {
+			t.Errorf("%s is excused %t, want %t: %v", id, got, unproved, report.Unproved)
+		}
+	}
+}
+
 // tampering is one way to change a file, and what the refusal has to name.
 type tampering struct {
 	name string
@@ -255,4 +281,32 @@ func TestEveryByteCounts(t *testing.T) {
 		}
 		data[i] ^= 1
 	}
+}
+
+// FuzzRead: whatever is read is written as it was.
+func FuzzRead(f *testing.F) {
+	var seed bytes.Buffer
+	file := evidence.File{
+		Format: evidence.Format, Request: "req-1", Status: writ.StatusClosed, Checkpoint: "log\n1\nx\n",
+		Records: []evidence.Record{{Index: 3, Record: `{"v":1}`}}, Proof: []ledger.Hash{{1}},
+		Texts: []evidence.Text{{Name: "why", Salt: []byte("salt"), Text: "<why>"}}, Explanation: json.RawMessage(`{"rules":[1e3]}`),
+	}
+	if _, err := file.WriteTo(&seed); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(seed.Bytes())
+	f.Add([]byte(`{"format":"writ-evidence/v1","request":"","status":"","checkpoint":"","records":null,"proof":null,"explanation":null}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		file, err := evidence.Read(bytes.NewReader(data))
+		if err != nil {
+			return
+		}
+		var again bytes.Buffer
+		if _, err := file.WriteTo(&again); err != nil {
+			t.Fatal(err)
+		}
+		if back, err := evidence.Read(&again); err != nil || back.Request != file.Request {
+			t.Error(back.Request, err)
+		}
+	})
 }

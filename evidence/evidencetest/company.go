@@ -11,6 +11,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -183,6 +184,11 @@ func (c *Company) Ask(id writ.ID, why string) writ.Request {
 	must(c, err)
 	c.Texts[id] = evidence.Text{Name: "why", Salt: salt, Text: why}
 	f := c.facts("human/ann")
+	for _, id := range slices.Sorted(maps.Keys(c.requests)) {
+		if r := c.requests[id]; r.Status.Live() {
+			f.Live = append(f.Live, r.Live())
+		}
+	}
 	terms, err := writ.Ask{Subject: "service/ci", Entitlement: "db/deploy", For: writ.Of(time.Hour), Why: note}.Terms(id, f)
 	must(c, err)
 	f.Verdict = c.judge.Verdict(policy.Query{Terms: terms, Why: &why, Facts: f})

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"slices"
 	"time"
 
 	"github.com/writhq/writ"
@@ -155,7 +154,7 @@ func (s *stage) take(b *batch, c Change, events []writ.Event) (err error) {
 		case e.OfDocument():
 			err = s.document(e)
 		case e.OfLedger():
-			err = b.follows(e)
+			err = database.LedgerOf(b.conn).Follows(b.ctx, e, b.events)
 		case c.ID == "" || e.Stream != string(c.ID):
 			err = fmt.Errorf("store: event %s of %s came from a decision on %q", e.Body.Kind(), e.Stream, c.ID)
 		default:
@@ -206,15 +205,6 @@ func (b *batch) checkOpened(e writ.Event) error {
 		return writ.Errorf(writ.Invalid, "the ledger is signed with %s, not with %s", b.db.Log.VerifierKey(), o.LogKey)
 	}
 	return nil
-}
-
-// follows refuses an event of the ledger's own stream decided on an older one.
-func (b *batch) follows(e writ.Event) error {
-	last, err := database.LedgerOf(b.conn).Length(b.ctx, writ.LedgerStream)
-	if err == nil && (slices.ContainsFunc(b.events, writ.Event.OfLedger) || e.Stream != writ.LedgerStream || e.Seq != last+1) {
-		err = writ.Errorf(writ.Conflict, "the ledger has more than %d events of its own by now; try again", last)
-	}
-	return err
 }
 
 // pos is the position of the next event.

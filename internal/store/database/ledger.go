@@ -4,7 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"time"
+
+	"github.com/writhq/writ"
 )
 
 // A Ledger reads the stored log, from a pool or as a transaction sees it.
@@ -84,10 +87,15 @@ func (l Ledger) Streams(ctx context.Context, kind string) (streams []string, err
 	return streams, Explain(err)
 }
 
-// Length returns how many events a stream has.
-func (l Ledger) Length(ctx context.Context, stream string) (n int, err error) {
-	err = l.one(ctx, "SELECT count(*) FROM events WHERE stream = $1", []any{stream}, &n)
-	return n, err
+// Follows refuses an event of the ledger's own stream that was decided before
+// the last one, which may be among those that are about to be written.
+func (l Ledger) Follows(ctx context.Context, e writ.Event, before []writ.Event) error {
+	var last int
+	err := l.one(ctx, "SELECT count(*) FROM events WHERE stream = $1", []any{writ.LedgerStream}, &last)
+	if err == nil && (slices.ContainsFunc(before, writ.Event.OfLedger) || e.Stream != writ.LedgerStream || e.Seq != last+1) {
+		err = writ.Errorf(writ.Conflict, "the ledger has more than %d events of its own by now; try again", last)
+	}
+	return err
 }
 
 // Kept returns a checkpoint that was kept: the newest that covers no more than
