@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/ed25519"
-	"encoding/base64"
 	"fmt"
 	"slices"
 	"time"
@@ -76,13 +75,10 @@ func Test(ctx context.Context, l Ledger, p Population, objective writ.Duration) 
 		objective: objective.Std(),
 	}
 	for _, item := range p.Requests {
-		t.lives[item.Request] = &life{test: t, item: item, applied: map[string]bool{History: true}}
+		t.lives[item.Request] = &life{test: t, item: item}
 	}
 	if err := p.Period.read(ctx, l, t.event); err != nil {
 		return Result{}, err
-	}
-	for _, item := range p.Requests {
-		t.lives[item.Request].end()
 	}
 	slices.SortStableFunc(t.Failures, func(a, b Failure) int { return cmp.Compare(a.Position, b.Position) })
 	return t.Result, nil
@@ -100,14 +96,16 @@ type test struct {
 
 func (t *test) event(pos int64, e writ.Event) error {
 	if b, ok := e.Body.(writ.Opened); ok {
-		t.public, _ = base64.StdEncoding.DecodeString(b.WritKey) // one that is none verifies nothing
+		var err error
+		t.public, err = evidence.WritKey(b)
+		return err
 	}
 	if e.OfDocument() {
 		t.pending = append(t.pending, e)
 		return nil
 	}
 	life := t.lives[writ.ID(e.Stream)]
-	if life == nil || life.broken {
+	if life == nil {
 		return nil
 	}
 	if len(t.pending) > 0 {
@@ -117,7 +115,13 @@ func (t *test) event(pos int64, e writ.Event) error {
 		}
 		t.dir, t.pending = next, nil
 	}
-	life.event(pos, e)
+	if !life.broken {
+		life.event(pos, e)
+	}
+	if pos == life.item.Last {
+		life.end()
+		delete(t.lives, life.item.Request) // nothing is kept of those that are over
+	}
 	return nil
 }
 
@@ -126,15 +130,14 @@ type life struct {
 	*test
 	item    Item
 	request writ.Request
-	applied map[string]bool
+	applied map[string]bool // attribute, and whether it holds so far
 	broken  bool
 }
 
 // event takes the next event, and looks at what it shows.
 func (l *life) event(pos int64, e writ.Event) {
 	next, err := l.request.Apply(e)
-	if err != nil {
-		l.fail(pos, History, err.Error())
+	if l.check(pos, History, err == nil, "%v", err); err != nil {
 		l.broken = true
 		return
 	}
@@ -247,25 +250,25 @@ func (l *life) end() {
 		l.check(l.item.Last, Revoked, took <= l.objective, "access had to end at %s and %s, %s later", clock(due), how, took.Round(time.Second))
 	}
 	for i, a := range l.Attributes {
-		if l.applied[a.Name] {
+		if holds, applies := l.applied[a.Name]; applies {
 			l.Attributes[i].Tested++
-		}
-		if slices.ContainsFunc(l.Failures, func(f Failure) bool { return f.Request == l.item.Request && f.Attribute == a.Name }) {
-			l.Attributes[i].Failed++
+			if !holds {
+				l.Attributes[i].Failed++
+			}
 		}
 	}
 }
 
 // check notes that an attribute applies, and a failure unless it holds.
 func (l *life) check(pos int64, attribute string, holds bool, format string, args ...any) {
-	l.applied[attribute] = true
-	if !holds {
-		l.fail(pos, attribute, fmt.Sprintf(format, args...))
+	if l.applied == nil {
+		l.applied = map[string]bool{}
 	}
-}
-
-func (l *life) fail(pos int64, attribute, why string) {
-	l.Failures = append(l.Failures, Failure{l.item.Request, pos, attribute, why})
+	before, known := l.applied[attribute]
+	l.applied[attribute] = holds && (before || !known)
+	if !holds {
+		l.Failures = append(l.Failures, Failure{l.item.Request, pos, attribute, fmt.Sprintf(format, args...)})
+	}
 }
 
 func clock(t time.Time) string { return t.UTC().Format(time.RFC3339) }

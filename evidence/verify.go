@@ -89,7 +89,7 @@ func (f File) replay(events []writ.Event, k Keys) (*replay, error) {
 	case opened.LogKey != k.Log:
 		return nil, refuse("record 0 says that the ledger is signed with %s, not with %s", opened.LogKey, k.Log)
 	}
-	public, err := writKey(opened)
+	public, err := WritKey(opened)
 	if err != nil {
 		return nil, err
 	}

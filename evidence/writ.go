@@ -58,8 +58,8 @@ func CheckDeed(jws string, d writ.Deed, public ed25519.PublicKey) error {
 	return nil
 }
 
-// writKey returns the key that the ledger says signs its writs.
-func writKey(o writ.Opened) (ed25519.PublicKey, error) {
+// WritKey returns the key that the ledger says signs its writs.
+func WritKey(o writ.Opened) (ed25519.PublicKey, error) {
 	public, err := base64.StdEncoding.DecodeString(o.WritKey)
 	if err != nil || len(public) != ed25519.PublicKeySize {
 		return nil, refuse("record 0: the ledger names no key that signs its writs")
