@@ -108,6 +108,9 @@ func (p *replay) decide(e writ.Event) error {
 		f.Nonce, err = p.assented(b, f)
 	case writ.Narrowed, writ.Required, writ.Authorized, writ.GrantBegun:
 		f.Verdict = p.verdict(f)
+		if e.Body.Kind() == "grant-begun" && (f.Verdict.Witnessed || p.request.Verdict.Witnessed) {
+			p.unprove("that witnesses had cosigned the approvals before access was made, as policy wants: only the server says when it had their word")
+		}
 	}
 	if err != nil {
 		return err
@@ -166,7 +169,7 @@ func command(e writ.Event, terms writ.Digest) writ.Command {
 	case writ.Authorized:
 		return writ.Recheck{}
 	case writ.GrantBegun:
-		return writ.BeginGrant{Writ: b.Writ, Instance: b.Instance}
+		return writ.BeginGrant{Writ: b.Writ, Instance: b.Instance, Witnessed: true} // what it had of them then is not on record
 	case writ.Granted:
 		return writ.ReportGrant{Attempt: b.Attempt, Receipt: b.Receipt, Seen: b.Seen, Signed: b.Signed}
 	case writ.Claimed:

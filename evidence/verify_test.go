@@ -164,6 +164,23 @@ guardrails:
 	}
 }
 
+// TestWitnessesBeforeTheGrant: that policy waited for them is not on record.
+func TestWitnessesBeforeTheGrant(t *testing.T) {
+	c := evidencetest.New(t)
+	c.Put(writ.Policy{Header: writ.Header{Kind: "policy", Name: "default"}, Source: strings.Replace(evidencetest.Policy, "    decideIn: 72h", "    decideIn: 72h\n    witnessed: true", 1)})
+	const id = writ.ID("req-1")
+	c.Ask(id, "release 42 of the order service")
+	r := c.Approve(id)
+	c.Do(id, writ.System.Name, writ.BeginGrant{Writ: c.Sign(r), Witnessed: true})
+	report, err := evidence.Verify(build(t, c, id), c.Keys())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "that witnesses had cosigned the approvals"; !strings.Contains(strings.Join(report.Unproved, "\n"), want) {
+		t.Errorf("not said to be unproved: %s\n%s", want, report)
+	}
+}
+
 // tampering is one way to change a file, and what the refusal has to name.
 type tampering struct {
 	name string
