@@ -93,8 +93,8 @@ func verifyPasskey(proof json.RawMessage, k writ.Key, challenge [32]byte) error 
 		return no("nobody was there when it was made")
 	case flags&userVerified == 0:
 		return no("the device did not ask who is there; use a passkey with a PIN, fingerprint or face")
-	case flags&isSynced != 0 && (flags&mayBeSynced == 0 || !k.Synced):
-		return no("it says it is synced, and was enrolled as one that never is")
+	case flags&mayBeSynced != 0 != k.Synced, flags&isSynced != 0 && !k.Synced:
+		return no("whether it may be on other devices is not what it said when it was enrolled")
 	}
 	public, err := coseKey(k)
 	if err != nil {
