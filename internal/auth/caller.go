@@ -29,12 +29,15 @@ type Config struct {
 	Dev       *Dev                   // nil, except in dev mode
 	Logger    *slog.Logger           // is told why a token was refused; nil: slog.Default
 	Client    *http.Client           // its Transport reaches the issuers; nil: http.DefaultTransport
+	URL       string                 // the server's own, to which issuers send people back; needed if any has a Client
 }
 
 // An Authenticator knows callers by their bearer tokens. It may be used by
 // many goroutines.
 type Authenticator struct {
 	issuers   map[string]*trusted
+	entrances map[string]*entrance // those at which people sign in
+	dev       *Dev
 	directory func() *writ.Directory
 	log       *slog.Logger
 	seen      cache
@@ -45,7 +48,8 @@ type Authenticator struct {
 // with the first token of each.
 func New(cfg Config) (*Authenticator, error) {
 	a := &Authenticator{
-		issuers: map[string]*trusted{}, directory: cfg.Directory, log: cfg.Logger, now: time.Now,
+		issuers: map[string]*trusted{}, entrances: map[string]*entrance{}, dev: cfg.Dev,
+		directory: cfg.Directory, log: cfg.Logger, now: time.Now,
 	}
 	if a.directory == nil {
 		return nil, errors.New("auth: directory is required; without identities nobody can call")
@@ -64,6 +68,9 @@ func New(cfg Config) (*Authenticator, error) {
 		}
 		k := &keys{issuer: i.URL, client: client, log: a.log, now: func() time.Time { return a.now() }, turn: make(chan struct{}, 1)}
 		a.issuers[i.URL] = &trusted{Issuer: i, keys: k.find, who: byAccount}
+		if i.Client != nil {
+			a.entrances[i.URL] = newEntrance(a.issuers[i.URL], client, cfg.URL)
+		}
 	}
 	if cfg.Dev != nil {
 		if a.issuers[cfg.Dev.url] != nil {

@@ -76,12 +76,9 @@ type devClaims struct {
 // Login returns a token that speaks for the identity of this name until
 // expires. writ.Forbidden, if there is none or it is not active.
 func (d *Dev) Login(as writ.Ref) (token string, expires time.Time, err error) {
-	i, ok := d.directory().Identities[as]
-	switch {
-	case !ok || i.UID == "":
-		return "", expires, writ.Errorf(writ.Forbidden, "there is no identity %q; apply it first", as)
-	case !i.Active():
-		return "", expires, writ.Errorf(writ.Forbidden, "%s is %s; only an active identity can sign in", as, i.State)
+	i, err := d.identity(as)
+	if err != nil {
+		return "", expires, err
 	}
 	now := time.Now().Truncate(time.Second)
 	expires = now.Add(devFor).UTC()
@@ -101,6 +98,18 @@ func (d *Dev) Login(as writ.Ref) (token string, expires time.Time, err error) {
 	}
 	token, err = signed.CompactSerialize()
 	return token, expires, err
+}
+
+// identity returns whom somebody wants to be, if they can.
+func (d *Dev) identity(as writ.Ref) (writ.Identity, error) {
+	i, ok := d.directory().Identities[as]
+	switch {
+	case !ok || i.UID == "":
+		return i, writ.Errorf(writ.Forbidden, "there is no identity %q; apply it first", as)
+	case !i.Active():
+		return i, writ.Errorf(writ.Forbidden, "%s is %s; only an active identity can sign in", as, i.State)
+	}
+	return i, nil
 }
 
 // trusted returns the issuer as the authenticator sees it.

@@ -50,6 +50,11 @@ func (a *Authenticator) verify(ctx context.Context, raw string, now time.Time) (
 	if !ok {
 		return nil, fmt.Errorf("issuer %q is not configured", iss)
 	}
+	return from.verify(ctx, raw, head, claims, now)
+}
+
+// verify returns a token of this issuer, parsed already.
+func (from *trusted) verify(ctx context.Context, raw string, head header, claims map[string]any, now time.Time) (*token, error) {
 	if !slices.Contains(from.Algorithms, head.alg) {
 		return nil, fmt.Errorf("%s: algorithm %q is not one of %q", from.URL, head.alg, from.Algorithms)
 	}
