@@ -17,10 +17,13 @@ func Verify(e writ.Evidence, k writ.Key, digest writ.Digest, d writ.Decision) er
 	if e.Key != k.Name || e.KeyUID != k.UID || e.Method != k.Method {
 		return writ.Errorf(writ.Forbidden, "the evidence names key %s (%s), not %s (%s)", e.Key, e.Method, k.Name, k.Method)
 	}
-	if e.Method == writ.BySSH {
+	switch e.Method {
+	case writ.BySSH:
 		return verifySSH(e.Proof, k, ApprovalNamespace, challenge[:])
+	case writ.ByPasskey:
+		return verifyPasskey(e.Proof, k, challenge)
 	}
-	return writ.Errorf(writ.Forbidden, "evidence by %q cannot be checked; use an ssh key", e.Method)
+	return writ.Errorf(writ.Forbidden, "evidence by %q is not of a key; use an ssh key or a passkey", e.Method)
 }
 
 // VerifyEnrol checks that whoever sent proof has k and meant to enrol it as that
@@ -33,5 +36,5 @@ func VerifyEnrol(k writ.Key, proof json.RawMessage, nonce []byte, who writ.Party
 	if k.Method == writ.BySSH {
 		return verifySSH(proof, k, EnrolNamespace, challenge[:])
 	}
-	return writ.Errorf(writ.Invalid, "a key that signs by %q cannot be enrolled; use an ssh key", k.Method)
+	return writ.Errorf(writ.Invalid, "a key that signs by %q is not enrolled this way; use an ssh key", k.Method)
 }

@@ -188,15 +188,31 @@ func (a *Authenticator) Still(p Person) (writ.Identity, error) {
 	return i, err
 }
 
-// Keyed returns the public key that signed an ID token, which was one of the
-// issuer's just now, so that the token can be checked again when it no longer is.
-func (a *Authenticator) Keyed(ctx context.Context, issuer, idToken string) (json.RawMessage, error) {
-	e, ok := a.entrances[issuer]
-	if !ok {
-		return nil, writ.Errorf(writ.Forbidden, "nobody signs in at %s here", issuer)
+// Signer verifies an ID token that was given to this server, and returns the
+// public key that signed it: one that its issuer has now. With it the token can
+// be checked again when the issuer has others.
+func (a *Authenticator) Signer(ctx context.Context, idToken string) (json.RawMessage, error) {
+	jwk, err := a.signer(ctx, idToken)
+	if _, ok := errors.AsType[writ.Fault](err); ok || err == nil {
+		return jwk, err
 	}
-	head, _, err := parse(idToken)
+	a.log.Info("sign-in for a decision refused", "reason", brief(err))
+	return nil, writ.Errorf(writ.Forbidden, "the sign-in does not count for this decision; sign in again")
+}
+
+func (a *Authenticator) signer(ctx context.Context, idToken string) (json.RawMessage, error) {
+	if len(idToken) > maxToken {
+		return nil, errors.New("the ID token is too long")
+	}
+	head, claims, err := parse(idToken)
 	if err != nil {
+		return nil, err
+	}
+	e, ok := a.entrances[claim(claims, "iss")]
+	if !ok {
+		return nil, fmt.Errorf("nobody signs in at issuer %q", claim(claims, "iss"))
+	}
+	if _, err := e.verify(ctx, idToken, head, claims, a.now()); err != nil {
 		return nil, err
 	}
 	found, err := e.keys(ctx, head)
@@ -212,5 +228,5 @@ func (a *Authenticator) Keyed(ctx context.Context, issuer, idToken string) (json
 			return json.Marshal(jose.JSONWebKey{Key: key, KeyID: head.kid, Algorithm: head.alg})
 		}
 	}
-	return nil, fmt.Errorf("%s: none of its keys signed the token", issuer)
+	return nil, fmt.Errorf("%s: none of its keys signed the token", e.URL)
 }

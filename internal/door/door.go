@@ -7,6 +7,7 @@ package door
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"log/slog"
 	"strings"
 	"sync/atomic"
@@ -26,10 +27,12 @@ type Config struct {
 	Store   *store.DB
 	Judge   *policy.Judge
 	Drivers map[string]connector.Driver
-	Claims  *age.X25519Identity                      // opens credentials that are claimed
-	Target  func(context.Context, writ.Target) error // refuses a target whose configuration cannot be opened
-	Safe    func() error                             // why the ledger must not be trusted to give access; always if nil
-	Logger  *slog.Logger                             // is told of signatures that are refused; slog.Default() if nil
+	Claims  *age.X25519Identity                                                        // opens credentials that are claimed
+	Target  func(context.Context, writ.Target) error                                   // refuses a target whose configuration cannot be opened
+	Safe    func() error                                                               // why the ledger must not be trusted to give access; always if nil
+	Origin  string                                                                     // of the server's pages, at which passkeys are made
+	Signer  func(ctx context.Context, idToken string) (jwk json.RawMessage, err error) // verifies who signed in for a decision; nil: nobody can
+	Logger  *slog.Logger                                                               // is told of signatures that are refused; slog.Default() if nil
 }
 
 // A Door answers callers. Its methods are safe for concurrent use.

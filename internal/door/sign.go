@@ -71,7 +71,8 @@ func (d *Door) ApproveWith(ctx context.Context, who Caller, id writ.ID, digest w
 		e = writ.Evidence{}
 	}
 	if e.Method != "" {
-		if err := d.verify(who, id, digest, e); err != nil {
+		var err error
+		if e, err = d.verify(ctx, who, digest, e); d.bad(who, id, err) != nil {
 			return writ.Request{}, err
 		}
 	}
@@ -79,12 +80,37 @@ func (d *Door) ApproveWith(ctx context.Context, who Caller, id writ.ID, digest w
 	return d.Store.Update(ctx, store.Change{ID: id, Nonce: e.Nonce, Key: who.key(), Decide: d.decide(who, id, c)})
 }
 
-func (d *Door) verify(who Caller, id writ.ID, digest writ.Digest, e writ.Evidence) error {
+// verify returns evidence that holds.
+func (d *Door) verify(ctx context.Context, who Caller, digest writ.Digest, e writ.Evidence) (writ.Evidence, error) {
+	if e.Method == writ.ByOIDC {
+		return d.verifySignIn(ctx, who, digest, e)
+	}
 	key := d.Store.Directory().Keys[e.Key] // never changes under its UID
 	if key.UID != e.KeyUID || key.Party() != who.Party {
-		return d.bad(who, id, writ.Errorf(writ.Forbidden, "key %q is not one of %s; see 'writ key list'", e.Key, who.Name))
+		return e, writ.Errorf(writ.Forbidden, "key %q is not one of %s; see 'writ key list'", e.Key, who.Name)
 	}
-	return d.bad(who, id, assent.Verify(e, key, digest, writ.Yes))
+	return e, assent.Verify(e, key, digest, writ.Yes)
+}
+
+// verifySignIn verifies an ID token at its issuer, and puts the key that signed
+// it beside it. Which key that is, nobody who calls can say.
+func (d *Door) verifySignIn(ctx context.Context, who Caller, digest writ.Digest, e writ.Evidence) (writ.Evidence, error) {
+	var p struct {
+		IDToken string `json:"idToken"`
+	}
+	if err := json.Unmarshal(e.Proof, &p); err != nil || d.Signer == nil {
+		return e, writ.Errorf(writ.Invalid, `the proof of a sign-in is {"idToken"}, from an issuer at which people sign in to this server`)
+	}
+	jwk, err := d.Signer(ctx, p.IDToken)
+	if err != nil {
+		return e, err
+	}
+	if e.Proof, err = assent.OIDCProof(p.IDToken, jwk); err != nil {
+		return e, err
+	}
+	e = writ.Evidence{Method: e.Method, Nonce: e.Nonce, Proof: e.Proof}
+	i, _ := d.Store.Directory().Who(who.Party)
+	return e, assent.VerifySignIn(e, i, digest, writ.Yes, time.Now())
 }
 
 // bad counts and logs a signature that was refused: somebody may be trying.
@@ -101,11 +127,11 @@ func (d *Door) RefusedSignatures() int64 { return d.refused.Load() }
 
 // An Enrolment is a key and what shows that the caller has it.
 type Enrolment struct {
-	Method writ.Method     `json:"method" enum:"ssh"`
-	Public string          `json:"public" maxLength:"16384" doc:"the one line of a .pub file"`
+	Method writ.Method     `json:"method" enum:"ssh,passkey"`
+	Public string          `json:"public,omitempty" maxLength:"16384" doc:"of ssh: the one line of a .pub file"`
 	Title  string          `json:"title,omitempty" maxLength:"200" doc:"for people; the line's comment if left out"`
 	Nonce  []byte          `json:"nonce" doc:"of the challenge that was signed"`
-	Proof  json.RawMessage `json:"proof" doc:"what the method makes; of ssh: {\"signature\": armored SSHSIG in the namespace writ-enrol@v1}"`
+	Proof  json.RawMessage `json:"proof" doc:"what the method makes; of ssh: {\"signature\": armored SSHSIG in the namespace writ-enrol@v1}; of a passkey: what PublicKeyCredential.toJSON gives"`
 }
 
 // EnrolChallenge gives out what the caller signs to enrol a key.
@@ -123,18 +149,12 @@ func (d *Door) EnrolChallenge(ctx context.Context, who Caller) (Challenge, error
 
 // Enrol makes a key one of the caller's, who has shown to have it.
 func (d *Door) Enrol(ctx context.Context, who Caller, in Enrolment) (writ.Key, error) {
-	if in.Method != writ.BySSH {
-		return writ.Key{}, writ.Errorf(writ.Invalid, "a key that signs by %q cannot be enrolled; use an ssh key", in.Method)
-	}
-	key, err := assent.SSHKey(in.Public)
-	if err != nil {
+	key, err := d.proven(who, in)
+	if d.bad(who, "", err) != nil {
 		return writ.Key{}, err
 	}
 	if in.Title != "" {
 		key.Title = in.Title
-	}
-	if err := d.bad(who, "", assent.VerifyEnrol(key, in.Proof, in.Nonce, who.Party)); err != nil {
-		return writ.Key{}, err
 	}
 	c := writ.Enrol{Key: key, UID: writ.UID(newID("key")), Nonce: in.Nonce}
 	_, err = d.Store.Update(ctx, store.Change{Nonce: in.Nonce, Key: who.key(), Decide: func(_ writ.Request, f writ.Facts) ([]writ.Event, error) {
@@ -142,6 +162,25 @@ func (d *Door) Enrol(ctx context.Context, who Caller, in Enrolment) (writ.Key, e
 		return writ.DecideEnrol(c, f)
 	}})
 	return d.Store.Directory().Keys[key.Name], err
+}
+
+// proven returns the key of an enrolment, whose sender has shown to have it.
+func (d *Door) proven(who Caller, in Enrolment) (writ.Key, error) {
+	switch in.Method {
+	case writ.BySSH:
+		key, err := assent.SSHKey(in.Public)
+		if err != nil {
+			return key, err
+		}
+		return key, assent.VerifyEnrol(key, in.Proof, in.Nonce, who.Party)
+	case writ.ByPasskey:
+		sum, err := writ.EnrolChallenge(in.Nonce, who.Party)
+		if err != nil {
+			return writ.Key{}, err
+		}
+		return assent.Passkey(in.Proof, d.Origin, sum)
+	}
+	return writ.Key{}, writ.Errorf(writ.Invalid, "a key that signs by %q cannot be enrolled; use an ssh key or a passkey", in.Method)
 }
 
 // Disenrol takes a key away: the caller's own, or anybody's from whoever may
