@@ -137,6 +137,7 @@ func TestEnrolRefused(t *testing.T) {
 		{"who left", func(w *world, _ *Enrol, f *Facts) {
 			f.Directory = w.with(`{"kind":"identity","name":"human/ann","state":"disabled"}`)
 		}, Forbidden, "only a person can"},
+		{"long after signing in", func(_ *world, _ *Enrol, f *Facts) { f.SignedIn = f.Now.Add(-EnrolWithin - time.Second) }, Forbidden, "sign in again"},
 		{"no challenge", func(_ *world, _ *Enrol, f *Facts) { f.Nonce = nil }, Conflict, "ask for a new one"},
 		{"another challenge", func(_ *world, c *Enrol, _ *Facts) { c.Nonce = []byte("fedcba9876543210") }, Conflict, "not given to you"},
 		{"given to somebody else", func(_ *world, _ *Enrol, f *Facts) { f.Nonce.Person = "somebody" }, Conflict, "not given to you"},

@@ -27,10 +27,11 @@ type (
 		Directory *Directory
 		Verdict   Verdict // what policy says now
 		Authority Authority
-		Nonce     *Nonce // what was given out to be signed, if the command brings it back
-		Waits     bool   // the request's credential is there to be claimed
-		Live      []Live // the subject's other requests that may hold access or ask for it
-		Siblings  []Live // anybody's other requests that do and share this request's Terms.Hold
+		Nonce     *Nonce    // what was given out to be signed, if the command brings it back
+		Waits     bool      // the request's credential is there to be claimed
+		Live      []Live    // the subject's other requests that may hold access or ask for it
+		Siblings  []Live    // anybody's other requests that do and share this request's Terms.Hold
+		SignedIn  time.Time // when the browser session began that the actor acts in; zero: they act in none
 	}
 
 	// Live is what a decision may know of another request.

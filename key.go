@@ -52,12 +52,19 @@ const MaxKeys = 16
 
 const maxTitle = 200 // bytes
 
+// EnrolWithin is how long after signing in a browser session can enrol a key.
+// Whoever steals one later could otherwise bring a key of their own, and sign.
+const EnrolWithin = 10 * time.Minute
+
 func (f Facts) enrols() error {
 	if who, ok := f.Directory.Who(f.Actor); !ok || !who.Active() || !who.Human() {
 		return Errorf(Forbidden, "%s cannot enrol a key: only a person can, for themselves", f.Actor.Name)
 	}
 	if len(f.Directory.KeysOf(f.Actor)) >= MaxKeys {
 		return Errorf(Conflict, "%s has %d keys, and can have no more; remove one with 'writ key remove'", f.Actor.Name, MaxKeys)
+	}
+	if !f.SignedIn.IsZero() && f.Now.Sub(f.SignedIn) > EnrolWithin {
+		return Errorf(Forbidden, "you signed in more than %d minutes ago; sign in again to enrol a key", int(EnrolWithin.Minutes()))
 	}
 	return nil
 }

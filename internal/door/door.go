@@ -56,6 +56,7 @@ func New(c Config) *Door {
 // same key and the same content gets the same answer, not a second effect.
 type Caller struct {
 	writ.Party
+	SignedIn    time.Time // when the browser session began that they call in; zero: they call in none
 	Key         string
 	Fingerprint writ.Digest // of the call's content
 }
@@ -152,7 +153,7 @@ func unknown(id writ.ID) error {
 func (d *Door) facts(who Caller) writ.Facts {
 	dir := d.Store.Directory()
 	return writ.Facts{
-		Now: time.Now().UTC().Truncate(time.Microsecond), Actor: who.Party, Directory: dir,
+		Now: time.Now().UTC().Truncate(time.Microsecond), Actor: who.Party, SignedIn: who.SignedIn, Directory: dir,
 		Authority: d.Judge.Authority(dir, who.Name),
 	}
 }

@@ -158,7 +158,7 @@ func (d *Door) Enrol(ctx context.Context, who Caller, in Enrolment) (writ.Key, e
 	}
 	c := writ.Enrol{Key: key, UID: writ.UID(newID("key")), Nonce: in.Nonce}
 	_, err = d.Store.Update(ctx, store.Change{Nonce: in.Nonce, Key: who.key(), Decide: func(_ writ.Request, f writ.Facts) ([]writ.Event, error) {
-		f.Actor = who.Party
+		f.Actor, f.SignedIn = who.Party, who.SignedIn
 		return writ.DecideEnrol(c, f)
 	}})
 	return d.Store.Directory().Keys[key.Name], err

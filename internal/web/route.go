@@ -75,15 +75,18 @@ func route[I input, O any](s *server, api huma.API, op huma.Operation, do func(c
 }
 
 func (s *server) caller(ctx context.Context, op huma.Operation, in input) (door.Caller, error) {
-	token := in.token()
-	if token == "" {
-		return door.Caller{}, writ.Errorf(writ.Unauthenticated, "send a token: Authorization: Bearer …; 'writ login' gets one")
+	c := door.Caller{Key: in.key()}
+	switch token, browser := in.token(), sessionOf(ctx); {
+	case token != "":
+		var err error
+		if c.Party, err = s.Who(ctx, token); err != nil {
+			return c, err
+		}
+	case browser != nil:
+		c.Party, c.SignedIn = browser.Party, browser.At
+	default:
+		return c, writ.Errorf(writ.Unauthenticated, "send a token: Authorization: Bearer …; 'writ login' gets one")
 	}
-	who, err := s.Who(ctx, token)
-	if err != nil {
-		return door.Caller{}, err
-	}
-	c := door.Caller{Party: who, Key: in.key()}
 	if c.Key == "" {
 		return c, nil
 	}

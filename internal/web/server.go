@@ -18,6 +18,8 @@ import (
 type Config struct {
 	Door    *door.Door
 	Who     func(ctx context.Context, token string) (writ.Party, error) // whom a bearer token speaks for
+	Session func(*http.Request) (*Session, error)                       // the browser session that a request brings; nil if it brings none
+	Origin  string                                                      // of the server's own pages: no other page may act for who is signed in
 	Ready   func(context.Context) error                                 // why the server cannot serve now
 	Version string
 	Mounts  map[string]http.Handler // further handlers, by pattern of http.ServeMux
@@ -38,7 +40,7 @@ func New(c Config) http.Handler {
 	for pattern, h := range c.Mounts {
 		mux.Handle(pattern, h)
 	}
-	return http.MaxBytesHandler(s.guarded(mux), maxBody)
+	return http.MaxBytesHandler(s.guarded(s.sessions(mux)), maxBody)
 }
 
 const maxBody = 4 << 20 // a whole organisation's documents in one call
