@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"net/url"
 	"slices"
 	"time"
@@ -47,9 +48,12 @@ func (a *Authenticator) Providers() []string { return slices.Sorted(maps.Keys(a.
 func (a *Authenticator) Dev() bool { return a.dev != nil }
 
 // SignInAs signs in whom a person on this very machine wants to be, in dev mode.
-func (a *Authenticator) SignInAs(name writ.Ref) (Person, error) {
+func (a *Authenticator) SignInAs(r *http.Request, name writ.Ref) (Person, error) {
 	if a.dev == nil {
 		return Person{}, writ.Errorf(writ.Forbidden, "this server is not in dev mode; sign in at an issuer")
+	}
+	if err := local(r); err != nil {
+		return Person{}, err
 	}
 	i, err := a.dev.identity(name)
 	if err != nil {

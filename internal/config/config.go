@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,6 +32,7 @@ type Config struct {
 	Log       string   `yaml:"log"`         // text or json; json
 	Worker    Worker   `yaml:"worker"`
 	Witness   Witness  `yaml:"witness"` // who cosigns the ledger's checkpoints
+	Sessions  Sessions `yaml:"sessions"`
 
 	Dev bool `yaml:"-"` // the server is its own issuer, on this machine only
 }
@@ -48,6 +50,21 @@ type Issuer struct {
 	Algorithms []string      `yaml:"algorithms"` // of signatures; RS256, ES256 and EdDSA if empty
 	MaxAge     time.Duration `yaml:"maxAge"`     // since a token was issued
 	Typ        []string      `yaml:"typ"`        // of tokens; JWT, at+jwt and none if empty
+	Client     Client        `yaml:"client"`     // what this server is there; without one nobody signs in there with a browser
+}
+
+// A Client is what the server is at an issuer: an OpenID relying party, whose
+// redirect URI is URL/sign-in/back.
+type Client struct {
+	ID     string   `yaml:"id"`
+	Secret string   `yaml:"secret"` // a reference, as in targets; none for a public client
+	Scopes []string `yaml:"scopes"` // beside openid
+}
+
+// Sessions are those of browsers.
+type Sessions struct {
+	Idle time.Duration `yaml:"idle"` // ends one that was not used for so long; 30m
+	Life time.Duration `yaml:"life"` // ends each so long after the sign-in; 12h
 }
 
 // Worker tunes how targets are called.
@@ -105,6 +122,12 @@ func (c Config) Complete() (Config, error) {
 	if c.Witness.Quorum == 0 {
 		c.Witness.Quorum = len(c.Witness.List)
 	}
+	if c.Sessions.Idle == 0 {
+		c.Sessions.Idle = 30 * time.Minute
+	}
+	if c.Sessions.Life == 0 {
+		c.Sessions.Life = 12 * time.Hour
+	}
 	scheme := "http"
 	if c.TLS.Cert != "" {
 		scheme = "https"
@@ -139,11 +162,29 @@ func (c Config) check() error {
 		return fmt.Errorf("configuration: log %q is not text or json", c.Log)
 	}
 	for _, i := range c.Issuers {
-		if i.URL == "" || i.Audience == "" {
+		switch {
+		case i.URL == "" || i.Audience == "":
 			return fmt.Errorf("configuration: issuer %q needs url and audience", i.URL)
+		case i.Client.ID == "" && (i.Client.Secret != "" || len(i.Client.Scopes) > 0):
+			return fmt.Errorf("configuration: issuer %q: client needs id, as the issuer knows this server", i.URL)
+		case i.Client.ID != "" && !c.origin():
+			return fmt.Errorf("configuration: url %q: people sign in at pages that are at the root of a host, over https beyond this machine; give it without path", c.URL)
 		}
 	}
+	if c.Sessions.Idle < 0 || c.Sessions.Life < c.Sessions.Idle {
+		return fmt.Errorf("configuration: sessions: idle %s and life %s; life is the longer one", c.Sessions.Idle, c.Sessions.Life)
+	}
 	return nil
+}
+
+// origin reports whether the URL is one that pages can be at.
+func (c Config) origin() bool {
+	u, err := url.Parse(c.URL)
+	if err != nil || u.Scheme+"://"+u.Host != c.URL {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Scheme == "https" || u.Scheme == "http" && (u.Hostname() == "localhost" || ip != nil && ip.IsLoopback())
 }
 
 // Embedded reports whether state is kept in the embedded database.

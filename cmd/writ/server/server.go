@@ -28,6 +28,7 @@ import (
 	"github.com/writhq/writ/internal/config"
 	"github.com/writhq/writ/internal/door"
 	"github.com/writhq/writ/internal/keyring"
+	"github.com/writhq/writ/internal/page/session"
 	"github.com/writhq/writ/internal/store"
 	"github.com/writhq/writ/internal/web"
 	asker "github.com/writhq/writ/internal/witness"
@@ -52,18 +53,19 @@ type Server struct {
 	Store *store.DB
 	Door  *door.Door
 
-	cfg     Config
-	keys    *keyring.Keys
-	issuer  *issuer.Issuer
-	drivers map[string]connector.Driver
-	targets *worker.Targets
-	worker  *worker.Worker
-	witness *asker.Asker // nil if none is configured
-	callers *auth.Authenticator
-	metrics *prometheus.Registry
-	handler http.Handler
-	log     *slog.Logger
-	close   []func() error
+	cfg      Config
+	keys     *keyring.Keys
+	issuer   *issuer.Issuer
+	drivers  map[string]connector.Driver
+	targets  *worker.Targets
+	worker   *worker.Worker
+	witness  *asker.Asker // nil if none is configured
+	callers  *auth.Authenticator
+	sessions *session.Sessions
+	metrics  *prometheus.Registry
+	handler  http.Handler
+	log      *slog.Logger
+	close    []func() error
 }
 
 // Open opens all parts.
@@ -151,6 +153,9 @@ func (s *Server) openWorker(context.Context) error {
 func (s *Server) openDoor(context.Context) error {
 	s.Door = door.New(door.Config{
 		Store: s.Store, Judge: policy.NewJudge(), Drivers: s.drivers, Claims: s.keys.Claims, Target: s.targets.Check, Safe: s.safe, Logger: s.log,
+		Origin: s.cfg.URL, Signer: func(ctx context.Context, idToken string) (json.RawMessage, error) {
+			return s.callers.Signer(ctx, idToken)
+		},
 	})
 	s.metrics.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "writ_signatures_refused_total", Help: "Signatures of approvals and enrolments that do not hold.",
@@ -203,10 +208,13 @@ func (s *Server) seed(ctx context.Context) error {
 	return err
 }
 
-func (s *Server) openWeb(context.Context) error {
+func (s *Server) openWeb(ctx context.Context) error {
 	who := auth.Config{Directory: s.Store.Directory, Logger: s.log}
+	who.URL = s.cfg.URL
 	for _, i := range s.cfg.Issuers {
-		who.Issuers = append(who.Issuers, auth.Issuer{URL: i.URL, Audience: i.Audience, Algorithms: i.Algorithms, MaxAge: i.MaxAge, Typ: i.Typ})
+		who.Issuers = append(who.Issuers, auth.Issuer{
+			URL: i.URL, Audience: i.Audience, Algorithms: i.Algorithms, MaxAge: i.MaxAge, Typ: i.Typ, Client: s.client(i.Client),
+		})
 	}
 	mounts := map[string]http.Handler{
 		"/issuer/":     http.StripPrefix("/issuer", s.confirming(s.issuer.Handler())),
@@ -225,8 +233,11 @@ func (s *Server) openWeb(context.Context) error {
 	if s.callers, err = auth.New(who); err != nil {
 		return err
 	}
+	if err := s.openPages(ctx, mounts); err != nil {
+		return err
+	}
 	s.handler = web.New(web.Config{
-		Door: s.Door, Version: s.cfg.Version, Mounts: mounts, Logger: s.log, Ready: s.ready,
+		Door: s.Door, Version: s.cfg.Version, Mounts: mounts, Logger: s.log, Ready: s.ready, Session: s.session, Origin: s.cfg.URL,
 		Who: func(ctx context.Context, token string) (writ.Party, error) {
 			c, err := s.callers.Token(ctx, token)
 			return c.Party, err

@@ -29,12 +29,13 @@ type Config struct {
 type Sessions struct {
 	manager *scs.SessionManager
 	store   *store
+	log     *slog.Logger
 }
 
 // Open makes the tables if they are not there, and returns the sessions. The
 // database stays the caller's to close, after Close.
 func Open(ctx context.Context, c Config) (*Sessions, error) {
-	s := &Sessions{manager: scs.New(), store: &store{db: c.DB, now: time.Now}}
+	s := &Sessions{manager: scs.New(), store: &store{db: c.DB, now: time.Now}, log: c.Log}
 	if err := s.store.open(ctx); err != nil {
 		return nil, fmt.Errorf("sessions: %w", err)
 	}
@@ -117,14 +118,13 @@ func (s *Sessions) Counted(ctx context.Context, key string, n uint32) (back bool
 }
 
 // Sweep forgets sessions that have ended, now and then until ctx ends.
-func (s *Sessions) Sweep(ctx context.Context) error {
-	for {
+func (s *Sessions) Sweep(ctx context.Context) {
+	for ctx.Err() == nil {
 		if err := s.store.sweep(ctx); err != nil && ctx.Err() == nil {
-			return fmt.Errorf("sessions: %w", err)
+			s.log.WarnContext(ctx, "ended sessions not forgotten", "err", err)
 		}
 		select {
 		case <-ctx.Done():
-			return nil
 		case <-time.After(sweepEvery):
 		}
 	}

@@ -1,0 +1,157 @@
+package page
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/writhq/writ"
+	"github.com/writhq/writ/assent"
+	"github.com/writhq/writ/internal/door"
+	"github.com/writhq/writ/internal/term"
+)
+
+func (p *Pages) inbox(r *http.Request, v *viewer) (answer, error) {
+	waiting, err := p.Door.Inbox(r.Context(), v.Caller)
+	if err != nil {
+		return answer{}, err
+	}
+	mine, err := p.Door.List(r.Context(), v.Caller, door.Filter{Limit: 20})
+	return answer{page: "inbox", data: map[string]any{"Viewer": v, "Waiting": waiting, "Recent": mine.Requests}}, err
+}
+
+// A dossier is one request with what its viewer may do about it.
+type dossier struct {
+	Viewer *viewer
+	door.Dossier
+	Leaves []term.Row // of the terms, all of them
+	Stage  writ.Stage // that is open
+	Asked  bool       // the viewer may decide in it
+	Ways   []writ.Method
+	Keys   []writ.Key // passkeys of the viewer
+	Again  bool       // they signed in again for exactly this approval
+	Issuer string     // at which they could
+}
+
+func (p *Pages) request(r *http.Request, v *viewer) (answer, error) {
+	d, err := p.Door.Show(r.Context(), v.Caller, writ.ID(r.PathValue("id")))
+	if err != nil {
+		return answer{}, err
+	}
+	out := dossier{Viewer: v, Dossier: d}
+	terms, err := json.Marshal(d.Terms)
+	if err != nil {
+		return answer{}, err
+	}
+	if out.Leaves, err = term.Leaves(terms); err != nil {
+		return answer{}, err
+	}
+	out.Asked = slices.ContainsFunc(d.Waiting, func(a writ.Approver) bool { return a.UID == v.UID })
+	if out.Asked {
+		p.ways(r, &out)
+	}
+	return answer{page: "request", data: out}, nil
+}
+
+// ways finds how the viewer can say yes: every way that is strong enough.
+func (p *Pages) ways(r *http.Request, out *dossier) {
+	out.Stage, _ = out.Open(out.Verdict)
+	for _, m := range []writ.Method{writ.ByPasskey, writ.BySSH, writ.ByOIDC, writ.BySession} {
+		if m.Meets(out.Stage.Proof) {
+			out.Ways = append(out.Ways, m)
+		}
+	}
+	for _, k := range p.Door.Keys(out.Viewer.Caller) {
+		if k.Method == writ.ByPasskey && k.Origin == p.Origin {
+			out.Keys = append(out.Keys, k)
+		}
+	}
+	if slices.Contains(p.Auth.Providers(), out.Viewer.Who.Issuer) {
+		out.Issuer = out.Viewer.Who.Issuer
+	}
+	var a pending
+	out.Again = p.Sessions.Get(r.Context(), again, &a) && a.Request == out.ID && a.Digest == out.Digest && time.Now().Before(a.Until)
+}
+
+// Can reports whether a way is open to the viewer.
+func (d dossier) Can(m string) bool { return slices.Contains(d.Ways, writ.Method(m)) }
+
+func (p *Pages) approve(r *http.Request, v *viewer) (answer, error) {
+	ctx, id, digest := r.Context(), writ.ID(r.PathValue("id")), writ.Digest(r.FormValue("digest"))
+	e, err := p.evidence(r, v, id)
+	if err != nil {
+		return answer{}, err
+	}
+	done, err := p.Door.ApproveWith(ctx, v.Caller, id, digest, e)
+	if err != nil {
+		return answer{}, err
+	}
+	says := "You approved it. It is " + string(done.Status) + "."
+	if e.Method == writ.ByPasskey && p.counted(r, e) {
+		says += " Your passkey counts fewer signatures than before: it may have been copied. If it can only be on one device, remove it and tell whoever is responsible for security."
+	}
+	return p.done(ctx, "/requests/"+string(id), says)
+}
+
+// evidence reads what the viewer has to show for a yes.
+func (p *Pages) evidence(r *http.Request, v *viewer, id writ.ID) (writ.Evidence, error) {
+	e := writ.Evidence{Method: writ.Method(r.FormValue("method"))}
+	switch e.Method {
+	case writ.BySession:
+		return e, nil
+	case writ.ByOIDC:
+		var a pending
+		if !p.Sessions.Take(r.Context(), again, &a) || a.Request != id || a.IDToken == "" {
+			return e, writ.Errorf(writ.Forbidden, "you did not sign in again for %s; do, and approve it then", id)
+		}
+		var err error
+		e.Nonce = a.Nonce
+		e.Proof, err = json.Marshal(map[string]string{"idToken": a.IDToken})
+		return e, err
+	case writ.ByPasskey:
+		return p.assertion(r, v, e)
+	}
+	return e, writ.Errorf(writ.Invalid, "%q is no way to approve on this page", e.Method)
+}
+
+// assertion reads what a passkey signed.
+func (p *Pages) assertion(r *http.Request, v *viewer, e writ.Evidence) (writ.Evidence, error) {
+	var sent struct {
+		Nonce      []byte          `json:"nonce"`
+		Credential string          `json:"credential"`
+		Proof      json.RawMessage `json:"proof"`
+	}
+	if err := json.Unmarshal([]byte(r.FormValue("assertion")), &sent); err != nil {
+		return e, writ.Errorf(writ.Invalid, "no passkey was asked; this needs a browser with scripts and passkeys")
+	}
+	for _, k := range p.Door.Keys(v.Caller) {
+		if k.Method == writ.ByPasskey && k.Credential == sent.Credential {
+			e.Nonce, e.Key, e.KeyUID, e.Proof = sent.Nonce, k.Name, k.UID, sent.Proof
+			return e, nil
+		}
+	}
+	return e, writ.Errorf(writ.Forbidden, "this passkey is not one of yours here; enrol it first")
+}
+
+// counted reports whether a passkey may have been copied: that is not shown
+// reliably enough to refuse what it signed, so somebody is told.
+func (p *Pages) counted(r *http.Request, e writ.Evidence) bool {
+	back, err := p.Sessions.Counted(r.Context(), string(e.KeyUID), assent.Counter(e.Proof))
+	if err != nil {
+		p.Logger.WarnContext(r.Context(), "counter of a passkey not kept", "key", e.Key, "err", err)
+	}
+	if back {
+		p.Logger.WarnContext(r.Context(), "a passkey's counter went back: it may have been copied", "key", e.Key)
+	}
+	return back
+}
+
+func (p *Pages) deny(r *http.Request, v *viewer) (answer, error) {
+	id := writ.ID(r.PathValue("id"))
+	_, err := p.Door.Deny(r.Context(), v.Caller, id, writ.Digest(r.FormValue("digest")), r.FormValue("note"))
+	if err != nil {
+		return answer{}, err
+	}
+	return p.done(r.Context(), "/requests/"+string(id), "You denied it.")
+}
