@@ -23,7 +23,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"writ": main})
+	testscript.Main(m, map[string]func(){"writ": main, "openid-provider": openIDProvider})
 }
 
 // patience bounds every wait of a story: long enough for a busy machine under
