@@ -11,6 +11,7 @@ import (
 	"weak"
 
 	"github.com/writhq/writ"
+	"github.com/writhq/writ/connector"
 )
 
 // A Caller is who makes a call, and how we know.
@@ -30,6 +31,8 @@ type Config struct {
 	Logger    *slog.Logger           // is told why a token was refused; nil: slog.Default
 	Client    *http.Client           // its Transport reaches the issuers; nil: http.DefaultTransport
 	URL       string                 // the server's own, to which issuers send people back; needed if any has a Client
+
+	Secret func(ref string) (connector.Secret, error) // resolves those of clients
 }
 
 // An Authenticator knows callers by their bearer tokens. It may be used by
@@ -68,8 +71,8 @@ func New(cfg Config) (*Authenticator, error) {
 		}
 		k := &keys{issuer: i.URL, client: client, log: a.log, now: func() time.Time { return a.now() }, turn: make(chan struct{}, 1)}
 		a.issuers[i.URL] = &trusted{Issuer: i, keys: k.find, who: byAccount}
-		if i.Client != nil {
-			a.entrances[i.URL] = newEntrance(a.issuers[i.URL], client, cfg.URL)
+		if i.Client.ID != "" {
+			a.entrances[i.URL] = newEntrance(a.issuers[i.URL], client, cfg)
 		}
 	}
 	if cfg.Dev != nil {

@@ -12,31 +12,25 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
 
-	"github.com/writhq/writ"
+	"github.com/writhq/writ/connector"
 )
 
 // A Client is what this server is at an issuer: a registered OpenID relying
 // party that is given codes at URL + Back.
 type Client struct {
 	ID     string
-	Secret func() (string, error) // nil: a public client, held by PKCE alone
-	Scopes []string               // beside openid
+	Secret string   // a reference; empty: a public client, held by PKCE alone
+	Scopes []string // beside openid
 }
 
 // Back is the path to which issuers send people back.
 const Back = "/sign-in/back"
 
-func (c *Client) check(issuer string) error {
-	if c != nil && c.ID == "" {
-		return writ.Errorf(writ.Invalid, "issuer %s: a client needs its id there", issuer)
-	}
-	return nil
-}
-
 // An entrance is an issuer at which people sign in.
 type entrance struct {
 	*trusted // of ID tokens: their audience is the client
 	client   *http.Client
+	secret   func(ref string) (connector.Secret, error)
 	back     string
 
 	mu   sync.Mutex
@@ -56,10 +50,10 @@ type metadata struct {
 // metadataFor is how long what an issuer says of itself is believed.
 const metadataFor = 10 * time.Minute
 
-func newEntrance(i *trusted, client *http.Client, home string) *entrance {
+func newEntrance(i *trusted, client *http.Client, c Config) *entrance {
 	ids := *i
 	ids.Audience, ids.Typ = i.Client.ID, []string{"jwt", ""}
-	return &entrance{trusted: &ids, client: client, back: home + Back}
+	return &entrance{trusted: &ids, client: client, secret: c.Secret, back: c.URL + Back}
 }
 
 // discover returns the issuer's metadata. Its issuer member is the configured
@@ -115,16 +109,16 @@ func (e *entrance) config(m metadata, secret string) *oauth2.Config {
 
 // exchange gets the ID token for a code.
 func (e *entrance) exchange(ctx context.Context, m metadata, code, verifier string) (string, error) {
-	var secret string
-	if e.Client.Secret != nil {
+	var secret connector.Secret
+	if e.Client.Secret != "" {
 		var err error
-		if secret, err = e.Client.Secret(); err != nil {
+		if secret, err = e.secret(e.Client.Secret); err != nil {
 			return "", err
 		}
 	}
 	ctx, cancel := context.WithTimeout(oidc.ClientContext(ctx, e.client), fetchLimit)
 	defer cancel()
-	got, err := e.config(m, secret).Exchange(ctx, code, oauth2.VerifierOption(verifier))
+	got, err := e.config(m, secret.Reveal()).Exchange(ctx, code, oauth2.VerifierOption(verifier))
 	if failed, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
 		return "", errors.New("the issuer does not take the code: " + failed.ErrorCode) // the rest of its answer may repeat secrets
 	}

@@ -187,5 +187,14 @@ func (c Config) origin() bool {
 	return u.Scheme == "https" || u.Scheme == "http" && (u.Hostname() == "localhost" || ip != nil && ip.IsLoopback())
 }
 
+// SessionDB is where the sessions of browsers are kept: beside the embedded
+// database, which has one writer, or in the one that all servers share.
+func (c Config) SessionDB() string {
+	if c.Embedded() {
+		return filepath.Join(c.Data, "sessions.db")
+	}
+	return c.DB
+}
+
 // Embedded reports whether state is kept in the embedded database.
 func (c Config) Embedded() bool { return !strings.HasPrefix(c.DB, "postgres") }

@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/writhq/writ"
 	"github.com/writhq/writ/internal/auth"
@@ -26,17 +27,19 @@ import (
 
 // Config is what pages stand on.
 type Config struct {
-	Door     *door.Door
-	Auth     *auth.Authenticator
-	Sessions *session.Sessions
-	People   func() []writ.Ref // whom somebody can sign in as, in dev mode
-	Origin   string            // of the pages: the server's URL, without path
-	Logger   *slog.Logger
+	Door   *door.Door
+	Auth   *auth.Authenticator
+	Origin string        // of the pages: the server's URL, without path
+	DSN    string        // of the database of sessions
+	Idle   time.Duration // see session.Config
+	Life   time.Duration
+	Logger *slog.Logger
 }
 
 // Pages are all pages.
 type Pages struct {
 	Config
+	sessions  *session.Sessions
 	templates map[string]*template.Template
 }
 
@@ -46,9 +49,9 @@ var templates embed.FS
 //go:embed asset/*
 var assets embed.FS
 
-// New returns the pages.
-func New(c Config) (*Pages, error) {
-	p := &Pages{Config: c, templates: map[string]*template.Template{}}
+// Open opens the pages and the sessions of browsers.
+func Open(ctx context.Context, c Config) (p *Pages, err error) {
+	p = &Pages{Config: c, templates: map[string]*template.Template{}}
 	for _, name := range []string{"signin", "leave", "inbox", "request", "keys", "problem"} {
 		t, err := template.New("layout.html").Funcs(funcs).ParseFS(templates, "template/layout.html", "template/"+name+".html")
 		if err != nil {
@@ -56,7 +59,10 @@ func New(c Config) (*Pages, error) {
 		}
 		p.templates[name] = t
 	}
-	return p, nil
+	p.sessions, err = session.Open(ctx, session.Config{
+		DSN: c.DSN, Secure: strings.HasPrefix(c.Origin, "https:"), Idle: c.Idle, Life: c.Life, Log: c.Logger,
+	})
+	return p, err
 }
 
 // Routes returns the handlers by patterns of http.ServeMux.
@@ -105,7 +111,7 @@ type viewer struct {
 
 // handle puts what holds for every page around a handler.
 func (p *Pages) handle(h handler) http.Handler {
-	return p.Sessions.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return p.sessions.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
 		header.Set("Content-Security-Policy", policy)
 		header.Set("Referrer-Policy", "same-origin") // without any, a form's Origin would be null
@@ -164,9 +170,20 @@ func (p *Pages) known(h func(*http.Request, *viewer) (answer, error)) handler {
 	}
 }
 
+// Session returns who is signed in in the browser that sends a request, and
+// since when; nobody, if it brings no session.
+func (p *Pages) Session(r *http.Request) (who writ.Party, since time.Time, err error) {
+	var in auth.Person
+	if ok, err := p.sessions.Read(r, person, &in); err != nil || !ok {
+		return who, since, err
+	}
+	i, err := p.Auth.Still(in)
+	return i.Party(), in.At, err
+}
+
 func (p *Pages) viewer(ctx context.Context) (*viewer, error) {
 	var who auth.Person
-	if !p.Sessions.Get(ctx, Person, &who) {
+	if !p.sessions.Get(ctx, person, &who) {
 		return nil, errSignIn
 	}
 	i, err := p.Auth.Still(who)
@@ -174,15 +191,13 @@ func (p *Pages) viewer(ctx context.Context) (*viewer, error) {
 		return nil, err
 	}
 	v := &viewer{Caller: door.Caller{Party: i.Party(), SignedIn: who.At}, Who: who}
-	p.Sessions.Take(ctx, notice, &v.Notice)
+	p.sessions.Take(ctx, notice, &v.Notice)
 	return v, nil
 }
 
-// Person is the value of a session that says who signed in: an auth.Person.
-const Person = "person"
-
-// The other values of a session.
+// The values of a session.
 const (
+	person = "person" // who signed in: auth.Person
 	flow   = "flow"   // a sign-in that is under way
 	again  = "again"  // that they signed in for a decision
 	notice = "notice" // what to tell them on the next page
@@ -190,7 +205,7 @@ const (
 
 // done goes to a page that says what was done.
 func (p *Pages) done(ctx context.Context, to, what string) (answer, error) {
-	return answer{to: to}, p.Sessions.Put(ctx, notice, what)
+	return answer{to: to}, p.sessions.Put(ctx, notice, what)
 }
 
 func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, name string, data any) {
@@ -213,7 +228,7 @@ var statuses = map[writ.Fault]int{
 // fail shows a fault, and hides and logs what is none.
 func (p *Pages) fail(w http.ResponseWriter, r *http.Request, err error) {
 	v := &viewer{}
-	if p.Sessions.Get(r.Context(), Person, &v.Who) {
+	if p.sessions.Get(r.Context(), person, &v.Who) {
 		v.Party = v.Who.Party
 	}
 	status, says := http.StatusInternalServerError, "Something is wrong here; the server's log says what."
@@ -226,3 +241,9 @@ func (p *Pages) fail(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func sentence(text string) string { return strings.ToUpper(text[:1]) + text[1:] + "." }
+
+// Sweep forgets sessions that have ended, now and then until ctx ends.
+func (p *Pages) Sweep(ctx context.Context) { p.sessions.Sweep(ctx) }
+
+// Close closes the database of sessions.
+func (p *Pages) Close() error { return p.sessions.Close() }

@@ -71,7 +71,7 @@ func (p *Pages) ways(r *http.Request, out *dossier) {
 		out.Issuer = out.Viewer.Who.Issuer
 	}
 	var a pending
-	out.Again = p.Sessions.Get(r.Context(), again, &a) && a.Request == out.ID && a.Digest == out.Digest && time.Now().Before(a.Until)
+	out.Again = p.sessions.Get(r.Context(), again, &a) && a.Request == out.ID && a.Digest == out.Digest && time.Now().Before(a.Until)
 }
 
 // Can reports whether a way is open to the viewer.
@@ -102,7 +102,7 @@ func (p *Pages) evidence(r *http.Request, v *viewer, id writ.ID) (writ.Evidence,
 		return e, nil
 	case writ.ByOIDC:
 		var a pending
-		if !p.Sessions.Take(r.Context(), again, &a) || a.Request != id || a.IDToken == "" {
+		if !p.sessions.Take(r.Context(), again, &a) || a.Request != id || a.IDToken == "" {
 			return e, writ.Errorf(writ.Forbidden, "you did not sign in again for %s; do, and approve it then", id)
 		}
 		var err error
@@ -137,7 +137,7 @@ func (p *Pages) assertion(r *http.Request, v *viewer, e writ.Evidence) (writ.Evi
 // counted reports whether a passkey may have been copied: that is not shown
 // reliably enough to refuse what it signed, so somebody is told.
 func (p *Pages) counted(r *http.Request, e writ.Evidence) bool {
-	back, err := p.Sessions.Counted(r.Context(), string(e.KeyUID), assent.Counter(e.Proof))
+	back, err := p.sessions.Counted(r.Context(), string(e.KeyUID), assent.Counter(e.Proof))
 	if err != nil {
 		p.Logger.WarnContext(r.Context(), "counter of a passkey not kept", "key", e.Key, "err", err)
 	}

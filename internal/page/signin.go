@@ -29,9 +29,19 @@ type pending struct {
 func (p *Pages) signInPage(r *http.Request) (answer, error) {
 	data := map[string]any{"Viewer": &viewer{}, "To": local(r.FormValue("to")), "Issuers": p.Auth.Providers()}
 	if p.Auth.Dev() {
-		data["People"] = p.People()
+		data["People"] = p.people()
 	}
 	return answer{page: "signin", data: data}, nil
+}
+
+// people are whom somebody can sign in as, in dev mode.
+func (p *Pages) people() (out []writ.Ref) {
+	for _, doc := range p.Door.Documents("identity", "") {
+		if i, ok := doc.(writ.Identity); ok && i.Human() && i.Active() {
+			out = append(out, i.Ref())
+		}
+	}
+	return out
 }
 
 // local returns a path of ours to go to, and the first page if it is none.
@@ -49,7 +59,7 @@ func (p *Pages) signIn(r *http.Request) (answer, error) {
 		if err != nil {
 			return answer{}, err
 		}
-		return answer{to: to}, p.Sessions.Begin(r.Context(), Person, who)
+		return answer{to: to}, p.sessions.Begin(r.Context(), person, who)
 	}
 	f, place, err := p.Auth.Begin(r.Context(), r.FormValue("issuer"), nil)
 	if err != nil {
@@ -61,7 +71,7 @@ func (p *Pages) signIn(r *http.Request) (answer, error) {
 // leave shows a page that goes on to an issuer: what a form is answered with
 // may not redirect a browser away from us, and people see where they are sent.
 func (p *Pages) leave(r *http.Request, s started, place string) (answer, error) {
-	if err := p.Sessions.Put(r.Context(), flow, s); err != nil {
+	if err := p.sessions.Put(r.Context(), flow, s); err != nil {
 		return answer{}, err
 	}
 	return away(place, "Sign in at "+s.Issuer)
@@ -80,7 +90,7 @@ func away(place, title string) (answer, error) {
 func (p *Pages) signedIn(r *http.Request) (answer, error) {
 	ctx := r.Context()
 	var s started
-	if !p.Sessions.Take(ctx, flow, &s) {
+	if !p.sessions.Take(ctx, flow, &s) {
 		return answer{}, writ.Errorf(writ.Unauthenticated, "no sign-in is under way in this browser; begin again")
 	}
 	who, err := p.Auth.Finish(ctx, s.Flow, r.URL.Query())
@@ -88,7 +98,7 @@ func (p *Pages) signedIn(r *http.Request) (answer, error) {
 		return answer{}, err
 	}
 	if s.Approval == nil {
-		return answer{to: local(s.To)}, p.Sessions.Begin(ctx, Person, who)
+		return answer{to: local(s.To)}, p.sessions.Begin(ctx, person, who)
 	}
 	v, err := p.viewer(ctx)
 	if err != nil {
@@ -98,13 +108,13 @@ func (p *Pages) signedIn(r *http.Request) (answer, error) {
 		return answer{}, writ.Errorf(writ.Forbidden, "you signed in as %s, and are %s here; sign in again as %s", who.Party.Name, v.Name, v.Name)
 	}
 	s.Approval.IDToken = who.IDToken
-	return answer{to: local(s.To)}, p.Sessions.Put(ctx, again, s.Approval)
+	return answer{to: local(s.To)}, p.sessions.Put(ctx, again, s.Approval)
 }
 
 func (p *Pages) signOut(r *http.Request) (answer, error) {
 	var who auth.Person
-	known := p.Sessions.Get(r.Context(), Person, &who)
-	if err := p.Sessions.End(r.Context()); err != nil {
+	known := p.sessions.Get(r.Context(), person, &who)
+	if err := p.sessions.End(r.Context()); err != nil {
 		return answer{}, err
 	}
 	if known {

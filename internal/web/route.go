@@ -76,14 +76,15 @@ func route[I input, O any](s *server, api huma.API, op huma.Operation, do func(c
 
 func (s *server) caller(ctx context.Context, op huma.Operation, in input) (door.Caller, error) {
 	c := door.Caller{Key: in.key()}
-	switch token, browser := in.token(), sessionOf(ctx); {
+	browser, ok := sessionOf(ctx)
+	switch token := in.token(); {
 	case token != "":
 		var err error
 		if c.Party, err = s.Who(ctx, token); err != nil {
 			return c, err
 		}
-	case browser != nil:
-		c.Party, c.SignedIn = browser.Party, browser.At
+	case ok:
+		c.Party, c.SignedIn = browser.who, browser.since
 	default:
 		return c, writ.Errorf(writ.Unauthenticated, "send a token: Authorization: Bearer …; 'writ login' gets one")
 	}

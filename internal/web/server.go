@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -17,10 +18,10 @@ import (
 // Config is what a server stands on.
 type Config struct {
 	Door    *door.Door
-	Who     func(ctx context.Context, token string) (writ.Party, error) // whom a bearer token speaks for
-	Session func(*http.Request) (*Session, error)                       // the browser session that a request brings; nil if it brings none
-	Origin  string                                                      // of the server's own pages: no other page may act for who is signed in
-	Ready   func(context.Context) error                                 // why the server cannot serve now
+	Who     func(ctx context.Context, token string) (writ.Party, error)      // whom a bearer token speaks for
+	Session func(*http.Request) (who writ.Party, since time.Time, err error) // who is signed in in the browser that sends a request, if anybody; nil: nobody is
+	Origin  string                                                           // of the server's own pages: no other page may act for who is signed in
+	Ready   func(context.Context) error                                      // why the server cannot serve now
 	Version string
 	Mounts  map[string]http.Handler // further handlers, by pattern of http.ServeMux
 	Logger  *slog.Logger

@@ -9,17 +9,17 @@ import (
 	"github.com/writhq/writ"
 )
 
-// A Session is a browser in which a person is signed in.
-type Session struct {
-	Party writ.Party
-	At    time.Time // when they signed in
+// signedIn is a browser in which a person is signed in.
+type signedIn struct {
+	who   writ.Party
+	since time.Time
 }
 
 type sessionKey struct{}
 
-func sessionOf(ctx context.Context) *Session {
-	s, _ := ctx.Value(sessionKey{}).(*Session)
-	return s
+func sessionOf(ctx context.Context) (signedIn, bool) {
+	s, ok := ctx.Value(sessionKey{}).(signedIn)
+	return s, ok
 }
 
 // sessions lets the API be called in a browser session, in place of a token. A
@@ -32,16 +32,17 @@ func (s *server) sessions(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		in, err := s.Session(r)
-		if err == nil && in != nil && r.Method != http.MethodGet && r.Method != http.MethodHead && !sameOrigin(r, s.Origin) {
+		who, since, err := s.Session(r)
+		known := err == nil && who.UID != ""
+		if known && r.Method != http.MethodGet && r.Method != http.MethodHead && !sameOrigin(r, s.Origin) {
 			err = writ.Errorf(writ.Forbidden, "a browser session may only act from the pages of %s", s.Origin)
 		}
 		if err != nil {
 			write(w, s.problem(r.Context(), err))
 			return
 		}
-		if in != nil {
-			r = r.WithContext(context.WithValue(r.Context(), sessionKey{}, in))
+		if known {
+			r = r.WithContext(context.WithValue(r.Context(), sessionKey{}, signedIn{who, since}))
 		}
 		next.ServeHTTP(w, r)
 	})

@@ -34,7 +34,7 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 	}
 	var working sync.WaitGroup
 	defer working.Wait()
-	working.Go(func() { s.sessions.Sweep(ctx) })
+	working.Go(func() { s.pages.Sweep(ctx) })
 	if !s.cfg.Worker.Off {
 		working.Go(func() { s.worker.Run(ctx) })
 	}

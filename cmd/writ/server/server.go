@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -28,7 +29,7 @@ import (
 	"github.com/writhq/writ/internal/config"
 	"github.com/writhq/writ/internal/door"
 	"github.com/writhq/writ/internal/keyring"
-	"github.com/writhq/writ/internal/page/session"
+	"github.com/writhq/writ/internal/page"
 	"github.com/writhq/writ/internal/store"
 	"github.com/writhq/writ/internal/web"
 	asker "github.com/writhq/writ/internal/witness"
@@ -53,19 +54,19 @@ type Server struct {
 	Store *store.DB
 	Door  *door.Door
 
-	cfg      Config
-	keys     *keyring.Keys
-	issuer   *issuer.Issuer
-	drivers  map[string]connector.Driver
-	targets  *worker.Targets
-	worker   *worker.Worker
-	witness  *asker.Asker // nil if none is configured
-	callers  *auth.Authenticator
-	sessions *session.Sessions
-	metrics  *prometheus.Registry
-	handler  http.Handler
-	log      *slog.Logger
-	close    []func() error
+	cfg     Config
+	keys    *keyring.Keys
+	issuer  *issuer.Issuer
+	drivers map[string]connector.Driver
+	targets *worker.Targets
+	worker  *worker.Worker
+	witness *asker.Asker // nil if none is configured
+	callers *auth.Authenticator
+	pages   *page.Pages
+	metrics *prometheus.Registry
+	handler http.Handler
+	log     *slog.Logger
+	close   []func() error
 }
 
 // Open opens all parts.
@@ -210,10 +211,10 @@ func (s *Server) seed(ctx context.Context) error {
 
 func (s *Server) openWeb(ctx context.Context) error {
 	who := auth.Config{Directory: s.Store.Directory, Logger: s.log}
-	who.URL = s.cfg.URL
+	who.URL, who.Secret = s.cfg.URL, s.cfg.Secret
 	for _, i := range s.cfg.Issuers {
 		who.Issuers = append(who.Issuers, auth.Issuer{
-			URL: i.URL, Audience: i.Audience, Algorithms: i.Algorithms, MaxAge: i.MaxAge, Typ: i.Typ, Client: s.client(i.Client),
+			URL: i.URL, Audience: i.Audience, Algorithms: i.Algorithms, MaxAge: i.MaxAge, Typ: i.Typ, Client: auth.Client(i.Client),
 		})
 	}
 	mounts := map[string]http.Handler{
@@ -233,11 +234,16 @@ func (s *Server) openWeb(ctx context.Context) error {
 	if s.callers, err = auth.New(who); err != nil {
 		return err
 	}
-	if err := s.openPages(ctx, mounts); err != nil {
+	s.pages, err = page.Open(ctx, page.Config{
+		Door: s.Door, Auth: s.callers, Origin: s.cfg.URL, DSN: s.cfg.SessionDB(), Idle: s.cfg.Sessions.Idle, Life: s.cfg.Sessions.Life, Logger: s.log,
+	})
+	if err != nil {
 		return err
 	}
+	s.close = append(s.close, s.pages.Close)
+	maps.Copy(mounts, s.pages.Routes())
 	s.handler = web.New(web.Config{
-		Door: s.Door, Version: s.cfg.Version, Mounts: mounts, Logger: s.log, Ready: s.ready, Session: s.session, Origin: s.cfg.URL,
+		Door: s.Door, Version: s.cfg.Version, Mounts: mounts, Logger: s.log, Ready: s.ready, Session: s.pages.Session, Origin: s.cfg.URL,
 		Who: func(ctx context.Context, token string) (writ.Party, error) {
 			c, err := s.callers.Token(ctx, token)
 			return c.Party, err

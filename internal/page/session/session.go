@@ -14,11 +14,13 @@ import (
 	"time"
 
 	"github.com/alexedwards/scs/v2"
+	_ "github.com/jackc/pgx/v5/stdlib"
+	_ "modernc.org/sqlite"
 )
 
 // Config is what sessions stand on.
 type Config struct {
-	DB     *sql.DB       // SQLite or PostgreSQL; the tables are made in it
+	DSN    string        // postgres://…, or the path of a SQLite file of their own: the ledger's has one writer
 	Secure bool          // the server is reached by https, as everywhere but in development
 	Idle   time.Duration // a session ends when it was not used for so long
 	Life   time.Duration // and at the latest so long after the sign-in
@@ -32,12 +34,20 @@ type Sessions struct {
 	log     *slog.Logger
 }
 
-// Open makes the tables if they are not there, and returns the sessions. The
-// database stays the caller's to close, after Close.
+// Open opens the database, and makes its tables if they are not there.
 func Open(ctx context.Context, c Config) (*Sessions, error) {
-	s := &Sessions{manager: scs.New(), store: &store{db: c.DB, now: time.Now}, log: c.Log}
-	if err := s.store.open(ctx); err != nil {
+	driver, dsn := "pgx", c.DSN
+	if !strings.HasPrefix(dsn, "postgres") {
+		driver, dsn = "sqlite", "file:"+dsn+"?_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=busy_timeout(10000)&_txlock=immediate"
+	}
+	db, err := sql.Open(driver, dsn)
+	if err != nil {
 		return nil, fmt.Errorf("sessions: %w", err)
+	}
+	db.SetMaxOpenConns(4)
+	s := &Sessions{manager: scs.New(), store: &store{db: db, now: time.Now}, log: c.Log}
+	if err := s.store.open(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("sessions: %w", err), db.Close())
 	}
 	m := s.manager
 	m.Store, m.IdleTimeout, m.Lifetime, m.HashTokenInStore = s.store, c.Idle, c.Life, true
@@ -52,6 +62,9 @@ func Open(ctx context.Context, c Config) (*Sessions, error) {
 	}
 	return s, nil
 }
+
+// Close closes the database.
+func (s *Sessions) Close() error { return s.store.db.Close() }
 
 // Handler gives the browser's session to what is below next, and keeps what
 // that changes.

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"database/sql"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -10,28 +9,13 @@ import (
 	"testing"
 	"time"
 
-	_ "github.com/jackc/pgx/v5/stdlib"
-	_ "modernc.org/sqlite"
-
 	"github.com/writhq/writ/internal/realtest"
 )
 
 // onBoth runs a test on SQLite and on PostgreSQL.
-func onBoth(t *testing.T, test func(*testing.T, *sql.DB)) {
-	for driver, dsn := range map[string]func(*testing.T) string{
-		"sqlite": func(t *testing.T) string { return "file:" + filepath.Join(t.TempDir(), "sessions.db") },
-		"pgx":    func(t *testing.T) string { return realtest.Database(t) },
-	} {
-		t.Run(driver, func(t *testing.T) {
-			where := dsn(t)
-			db, err := sql.Open(driver, where)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { db.Close() })
-			test(t, db)
-		})
-	}
+func onBoth(t *testing.T, test func(*testing.T, string)) {
+	t.Run("sqlite", func(t *testing.T) { test(t, filepath.Join(t.TempDir(), "sessions.db")) })
+	t.Run("postgres", func(t *testing.T) { test(t, realtest.Database(t)) })
 }
 
 // A browser keeps the cookie of a site whose pages are the test's own.
@@ -42,13 +26,14 @@ type browser struct {
 	cookie   *http.Cookie
 }
 
-func newBrowser(t *testing.T, db *sql.DB, c Config) *browser {
+func newBrowser(t *testing.T, dsn string, c Config) *browser {
 	t.Helper()
-	c.DB, c.Log = db, slog.New(slog.DiscardHandler)
+	c.DSN, c.Log = dsn, slog.New(slog.DiscardHandler)
 	s, err := Open(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { s.Close() })
 	b := &browser{T: t, sessions: s}
 	b.handler = s.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var err error
@@ -98,8 +83,8 @@ func (b *browser) sees(path, want string) {
 var lasting = Config{Idle: time.Hour, Life: 2 * time.Hour, Secure: true}
 
 func TestSession(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *sql.DB) {
-		b := newBrowser(t, db, lasting)
+	onBoth(t, func(t *testing.T, dsn string) {
+		b := newBrowser(t, dsn, lasting)
 		if b.sees("/", ","); b.cookie != nil {
 			t.Error("who only looks gets a cookie")
 		}
@@ -128,11 +113,11 @@ func TestSession(t *testing.T) {
 
 // TestStoredSessionIsNoToken: whoever reads the database cannot use it.
 func TestStoredSessionIsNoToken(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *sql.DB) {
-		b := newBrowser(t, db, lasting)
+	onBoth(t, func(t *testing.T, dsn string) {
+		b := newBrowser(t, dsn, lasting)
 		b.visit("/begin")
 		var stored string
-		if err := db.QueryRow("SELECT token FROM sessions").Scan(&stored); err != nil {
+		if err := b.sessions.store.db.QueryRow("SELECT token FROM sessions").Scan(&stored); err != nil {
 			t.Fatal(err)
 		}
 		if strings.Contains(stored, b.cookie.Value) {
@@ -146,8 +131,8 @@ func TestStoredSessionIsNoToken(t *testing.T) {
 // TestEndedSessionStaysSo: an answer that was under way when its person signed
 // out is kept afterwards, and must not begin the session again.
 func TestEndedSessionStaysSo(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *sql.DB) {
-		b := newBrowser(t, db, lasting)
+	onBoth(t, func(t *testing.T, dsn string) {
+		b := newBrowser(t, dsn, lasting)
 		b.visit("/begin")
 		slow, err := b.sessions.manager.Load(t.Context(), b.cookie.Value)
 		if err != nil {
@@ -164,8 +149,8 @@ func TestEndedSessionStaysSo(t *testing.T) {
 }
 
 func TestSessionEndsWhenIdleAndAtTheLatest(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *sql.DB) {
-		b := newBrowser(t, db, lasting)
+	onBoth(t, func(t *testing.T, dsn string) {
+		b := newBrowser(t, dsn, lasting)
 		now := time.Now()
 		b.sessions.store.now = func() time.Time { return now }
 		b.visit("/begin")
@@ -182,7 +167,7 @@ func TestSessionEndsWhenIdleAndAtTheLatest(t *testing.T) {
 			t.Fatal(err)
 		}
 		var n int
-		if err := db.QueryRow("SELECT count(*) FROM sessions").Scan(&n); err != nil || n != 0 {
+		if err := b.sessions.store.db.QueryRow("SELECT count(*) FROM sessions").Scan(&n); err != nil || n != 0 {
 			t.Errorf("%d sessions are kept, %v", n, err)
 		}
 	})
@@ -190,8 +175,8 @@ func TestSessionEndsWhenIdleAndAtTheLatest(t *testing.T) {
 
 // TestLifeIsAbsolute: use does not prolong it.
 func TestLifeIsAbsolute(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *sql.DB) {
-		b := newBrowser(t, db, Config{Idle: time.Hour, Life: 300 * time.Millisecond})
+	onBoth(t, func(t *testing.T, dsn string) {
+		b := newBrowser(t, dsn, Config{Idle: time.Hour, Life: 300 * time.Millisecond})
 		if b.sees("/begin", "ann,"); b.cookie.Name != "writ" || b.cookie.Secure {
 			t.Errorf("the cookie of a server in development is %+v", b.cookie)
 		}
@@ -203,8 +188,8 @@ func TestLifeIsAbsolute(t *testing.T) {
 }
 
 func TestCounterThatGoesBack(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *sql.DB) {
-		b := newBrowser(t, db, lasting)
+	onBoth(t, func(t *testing.T, dsn string) {
+		b := newBrowser(t, dsn, lasting)
 		for i, step := range []struct {
 			n    uint32
 			back bool
@@ -217,7 +202,7 @@ func TestCounterThatGoesBack(t *testing.T) {
 		if back, err := b.sessions.Counted(t.Context(), "key-2", 1); back || err != nil {
 			t.Errorf("another key: %v %v", back, err)
 		}
-		if again := newBrowser(t, db, lasting); again.visit("/begin") != "ann," {
+		if again := newBrowser(t, dsn, lasting); again.visit("/begin") != "ann," {
 			t.Error("a second server on the database has no sessions")
 		}
 	})
