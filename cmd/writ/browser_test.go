@@ -30,7 +30,7 @@ import (
 // sue signs in.
 type site struct {
 	*testing.T
-	url, issuer string
+	url, issuer, data string
 }
 
 // The first stage of the sample's route wants a passkey, the second a sign-in
@@ -42,12 +42,12 @@ func newSite(t *testing.T) *site {
 	t.Helper()
 	dir := t.TempDir()
 	listen, provider := freeAddress(t, "localhost"), freeAddress(t, "127.0.0.1")
-	s := &site{t, "http://" + listen, "http://" + provider}
+	s := &site{t, "http://" + listen, "http://" + provider, filepath.Join(dir, "data")}
 	startChild(t, dir, "openid-provider", []string{provider, s.url + "/sign-in/back"}, nil)
 	ready(t, s.issuer+"/.well-known/openid-configuration")
 	config := filepath.Join(dir, "writ.yaml")
 	s.write(config, fmt.Sprintf("issuers:\n- {url: %q, audience: %q, client: {id: writ, secret: env:WRIT_SECRET_CLIENT}}\n", s.issuer, s.url))
-	startChild(t, dir, "writ", []string{"serve", "--dev", "--config", config, "--data", filepath.Join(dir, "data"), "--listen", listen},
+	startChild(t, dir, "writ", []string{"serve", "--dev", "--config", config, "--data", s.data, "--listen", listen},
 		[]string{"WRIT_SECRET_CLIENT=a secret of the client"})
 	ready(t, s.url+"/readyz")
 	s.prepare()
@@ -468,5 +468,14 @@ func (s *site) checkEvidence(id writ.ID) {
 	}
 	if err := assent.VerifySignIn(*d.Votes[1].Evidence, sue, d.Digest, writ.Yes, d.Votes[1].At.Add(assent.SignedInFor)); err == nil {
 		s.Error("the evidence of the sign-in is good for later, too")
+	}
+	self, err := os.Executable()
+	if err != nil {
+		s.Fatal(err)
+	}
+	verify := exec.CommandContext(s.Context(), self, "verify", "--data", s.data)
+	verify.Args[0] = "writ"
+	if out, err := verify.CombinedOutput(); err != nil {
+		s.Errorf("writ verify: %v\n%s", err, out)
 	}
 }

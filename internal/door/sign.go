@@ -77,13 +77,17 @@ func (d *Door) ApproveWith(ctx context.Context, who Caller, id writ.ID, digest w
 		}
 	}
 	c := writ.Approve{Digest: digest, Evidence: e}
-	return d.Store.Update(ctx, store.Change{ID: id, Nonce: e.Nonce, Key: who.key(), Decide: d.decide(who, id, c)})
+	decide := d.decide(who, id, c)
+	if e.Method == writ.ByOIDC {
+		decide = signedIn(who, c, decide)
+	}
+	return d.Store.Update(ctx, store.Change{ID: id, Nonce: e.Nonce, Key: who.key(), Decide: decide})
 }
 
 // verify returns evidence that holds.
 func (d *Door) verify(ctx context.Context, who Caller, digest writ.Digest, e writ.Evidence) (writ.Evidence, error) {
 	if e.Method == writ.ByOIDC {
-		return d.verifySignIn(ctx, who, digest, e)
+		return d.verifySignIn(ctx, e)
 	}
 	key := d.Store.Directory().Keys[e.Key] // never changes under its UID
 	if key.UID != e.KeyUID || key.Party() != who.Party {
@@ -94,7 +98,7 @@ func (d *Door) verify(ctx context.Context, who Caller, digest writ.Digest, e wri
 
 // verifySignIn verifies an ID token at its issuer, and puts the key that signed
 // it beside it. Which key that is, nobody who calls can say.
-func (d *Door) verifySignIn(ctx context.Context, who Caller, digest writ.Digest, e writ.Evidence) (writ.Evidence, error) {
+func (d *Door) verifySignIn(ctx context.Context, e writ.Evidence) (writ.Evidence, error) {
 	var p struct {
 		IDToken string `json:"idToken"`
 	}
@@ -105,13 +109,23 @@ func (d *Door) verifySignIn(ctx context.Context, who Caller, digest writ.Digest,
 	if err != nil {
 		return e, err
 	}
-	if e.Proof, err = assent.OIDCProof(p.IDToken, jwk); err != nil {
-		return e, err
-	}
-	e = writ.Evidence{Method: e.Method, Nonce: e.Nonce, Proof: e.Proof}
-	i, _ := d.Store.Directory().Who(who.Party)
-	return e, assent.VerifySignIn(e, i, digest, writ.Yes, time.Now())
+	proof, err := assent.OIDCProof(p.IDToken, jwk)
+	return writ.Evidence{Method: writ.ByOIDC, Nonce: e.Nonce, Proof: proof}, err
 }
+
+// signedIn lets an approval by signing in again be decided if that was just
+// before and with an account that is theirs: facts of the transaction.
+func signedIn(who Caller, c writ.Approve, decide decision) decision {
+	return func(r writ.Request, f writ.Facts) ([]writ.Event, error) {
+		i, _ := f.Directory.Who(who.Party)
+		if err := assent.VerifySignIn(c.Evidence, i, c.Digest, writ.Yes, f.Now); err != nil {
+			return nil, err
+		}
+		return decide(r, f)
+	}
+}
+
+type decision = func(writ.Request, writ.Facts) ([]writ.Event, error)
 
 // bad counts and logs a signature that was refused: somebody may be trying.
 func (d *Door) bad(who Caller, what writ.ID, err error) error {

@@ -12,13 +12,22 @@ import (
 
 // Check holds every signed approval against the key it names, as the ledger
 // says it was enrolled: by the same person, before, and not taken away since.
-// Whoever could add to the ledger can still not sign for somebody else.
+// Whoever could add to the ledger can still not sign for somebody else. Of a
+// sign-in it holds the token against the key beside it and the accounts that
+// the person had then; whether that was the issuer's key the ledger cannot say.
 func Check(ctx context.Context, db *store.DB) store.Check {
 	h := &held{ctx: ctx, db: db, keys: map[string][]enrolled{}}
 	return func(pos int64, e writ.Event, _ writ.Request) error {
 		b, ok := e.Body.(writ.Approved)
 		if !ok || b.Evidence == nil {
 			return nil
+		}
+		if b.Evidence.Method == writ.ByOIDC {
+			i, err := h.identity(pos, e.Actor)
+			if err != nil {
+				return err
+			}
+			return assent.VerifySignIn(*b.Evidence, i, b.Digest, writ.Yes, e.At)
 		}
 		k, err := h.key(pos, *b.Evidence)
 		if err != nil {
@@ -63,6 +72,28 @@ func (h *held) key(pos int64, e writ.Evidence) (writ.Key, error) {
 		}
 	}
 	return writ.Key{}, writ.Errorf(writ.Invalid, "the approval names key %s, which was not enrolled then", e.Key)
+}
+
+// identity returns the identity that somebody was before a position.
+func (h *held) identity(pos int64, who writ.Party) (i writ.Identity, err error) {
+	entries, err := h.db.Events(h.ctx, writ.Header{Kind: "identity", Name: string(who.Name)}.Stream())
+	if err != nil {
+		return i, err
+	}
+	d := writ.NewDirectory()
+	for _, entry := range entries {
+		if entry.Pos >= pos {
+			break
+		}
+		if d, err = d.With(entry.Event); err != nil {
+			return i, err
+		}
+	}
+	i, ok := d.Who(who)
+	if !ok {
+		return i, writ.Errorf(writ.Invalid, "%s approved, who was not known then", who.Name)
+	}
+	return i, nil
 }
 
 // history returns the keys that had a name, one after the other.
