@@ -69,15 +69,23 @@ type Group struct {
 	Header  `yaml:",inline"`
 	Title   string `json:"title,omitempty"`
 	Members []Ref  `json:"members"`
+	Claims  []Fed  `json:"claims,omitempty"` // of whom an issuer says one of these when they sign in is a member, too
 
 	Joined map[Ref]Joined `json:"joined,omitempty"` // Writ's: since when each is a member
 }
 
 // Joined says since when somebody is a member of a group, and who put them there.
 type Joined struct {
-	UID UID       `json:"uid"` // of the member
-	At  time.Time `json:"at"`
-	By  Party     `json:"by"`
+	UID  UID       `json:"uid"` // of the member
+	At   time.Time `json:"at"`
+	By   Party     `json:"by"`
+	From string    `json:"from,omitempty"` // issuer whose claim put them there
+}
+
+// A Fed is a value of the claim in which an issuer says what groups a person is in.
+type Fed struct {
+	Issuer string `json:"issuer"`
+	Value  string `json:"value"`
 }
 
 // Since returns since when an identity is a member. It is false for one that
@@ -309,6 +317,11 @@ func (g Group) check(d *Directory) error {
 	for _, m := range g.Members {
 		if m.IsGroup() {
 			return Errorf(Invalid, "group %s: member %s is a group; list its members", g.Name, m)
+		}
+	}
+	for _, c := range g.Claims {
+		if c.Issuer == "" || c.Value == "" {
+			return Errorf(Invalid, "group %s: a claim needs an issuer and the value that stands for the group there", g.Name)
 		}
 	}
 	return d.checkRefs("group "+g.Name, "members", g.Members)

@@ -92,18 +92,23 @@ func (c Put) order() []int {
 // join notes who is new in a group. Whatever was sent of it is not believed.
 func (d *Directory) join(g Group, f Facts) Group {
 	old := d.Groups[GroupRef(g.Name)]
+	for m, j := range old.Joined { // whoever writes the document does not know of whom an issuer put there
+		if j.UID == d.Identities[m].UID && g.fedBy(j.From) && !slices.Contains(g.Members, m) {
+			g.Members = append(slices.Clip(g.Members), m)
+		}
+	}
 	g.Joined = map[Ref]Joined{}
 	for _, m := range g.Members {
 		who := d.Identities[m]
 		j, since := old.Since(who)
 		if !since || !slices.Contains(old.Members, m) {
-			j = Joined{who.UID, seconds(f.Now), f.Actor}
+			j = Joined{UID: who.UID, At: seconds(f.Now), By: f.Actor}
 		}
 		if j.UID != "" {
 			g.Joined[m] = j
 		}
 	}
-	return g
+	return g.ordered()
 }
 
 // impersonal refuses a document that only its person may change.

@@ -46,7 +46,7 @@ func newSite(t *testing.T) *site {
 	startChild(t, dir, "openid-provider", []string{provider, s.url + "/sign-in/back"}, nil)
 	ready(t, s.issuer+"/.well-known/openid-configuration")
 	config := filepath.Join(dir, "writ.yaml")
-	s.write(config, fmt.Sprintf("issuers:\n- {url: %q, audience: %q, client: {id: writ, secret: env:WRIT_SECRET_CLIENT}}\n", s.issuer, s.url))
+	s.write(config, fmt.Sprintf("issuers:\n- {url: %q, audience: %q, client: {id: writ, secret: env:WRIT_SECRET_CLIENT, groups: amr}}\n", s.issuer, s.url))
 	startChild(t, dir, "writ", []string{"serve", "--dev", "--config", config, "--data", s.data, "--listen", listen},
 		[]string{"WRIT_SECRET_CLIENT=a secret of the client"})
 	ready(t, s.url+"/readyz")
@@ -76,6 +76,7 @@ func (s *site) prepare() {
 	s.api("human/pat", "PUT", "/v1/documents", map[string]any{"documents": []any{
 		map[string]any{"kind": "policy", "name": "default", "source": source},
 		map[string]any{"kind": "identity", "name": "human/sue", "title": "Sue, security", "accounts": []any{map[string]any{"issuer": s.issuer, "subject": "id1"}}},
+		map[string]any{"kind": "group", "name": "with-password", "members": []any{}, "claims": []any{map[string]any{"issuer": s.issuer, "value": "pwd"}}},
 	}}, nil)
 }
 
@@ -274,6 +275,7 @@ func TestBrowser(t *testing.T) {
 	sue := newTab()
 	sue.signInAtProvider("/sign-in", "form button")
 	sue.says("header", "human/sue")
+	s.isInGroup("with-password", "human/sue")
 	before := sue.cookie()
 	sue.open(page)
 	sue.signInAtProvider("", "#sign-in-again button")
@@ -324,6 +326,16 @@ func (s *site) status(id writ.ID, want ...writ.Status) (d client.Dossier) {
 	}
 	s.Fatalf("%s is %s, not %v", id, d.Status, want)
 	return d
+}
+
+// isInGroup: the provider says so, in the only list that this one sends.
+func (s *site) isInGroup(name string, who writ.Ref) {
+	s.Helper()
+	var docs struct{ Documents []writ.Group }
+	s.api("human/pat", "GET", "/v1/documents?kind=group&name="+name, nil, &docs)
+	if len(docs.Documents) != 1 || len(docs.Documents[0].Members) != 1 || docs.Documents[0].Joined[who].From != s.issuer {
+		s.Errorf("group %s is %+v", name, docs.Documents)
+	}
 }
 
 // showsEveryLeaf: T2. The page leaves nothing out of what is approved.

@@ -16,7 +16,25 @@ import (
 //
 // A string is returned as it is, a number as the issuer wrote it, a boolean as
 // true or false. Anything else is no claim, and "".
-func claim(claims map[string]any, name string) string {
+func claim(claims map[string]any, name string) string { return asText(find(claims, name)) }
+
+// claimList returns a claim that is a list, or one value, as texts; never nil.
+func claimList(claims map[string]any, name string) []string {
+	value := find(claims, name)
+	list, ok := value.([]any)
+	if !ok {
+		list = []any{value}
+	}
+	out := []string{}
+	for _, v := range list {
+		if text := asText(v); text != "" {
+			out = append(out, text)
+		}
+	}
+	return out
+}
+
+func find(claims map[string]any, name string) any {
 	var value any = claims
 	steps := []string{name}
 	if path, ok := strings.CutPrefix(name, "/"); ok {
@@ -29,6 +47,10 @@ func claim(claims map[string]any, name string) string {
 		members, _ := value.(map[string]any)
 		value = members[step]
 	}
+	return value
+}
+
+func asText(value any) string {
 	switch value := value.(type) {
 	case string:
 		return value

@@ -21,6 +21,9 @@ type Client struct {
 	ID     string
 	Secret string   // a reference; empty: a public client, held by PKCE alone
 	Scopes []string // beside openid
+
+	Groups  string // claim with the groups that a person is in; empty: it is not asked
+	Manager string // claim with the subject of their manager; empty: it is not asked
 }
 
 // Back is the path to which issuers send people back.

@@ -26,6 +26,8 @@ type Person struct {
 	Issuer  string     `json:"issuer"`
 	IDToken string     `json:"idToken,omitempty"` // as the issuer gave it; none in dev mode
 	At      time.Time  `json:"at"`                // when they signed in here
+
+	Said writ.SignIn `json:"-"` // by the issuer, just now
 }
 
 // A Flow is one sign-in that is under way. It belongs to the browser that began
@@ -128,7 +130,14 @@ func (a *Authenticator) finish(ctx context.Context, f Flow, answer url.Values) (
 	if err != nil {
 		return Person{}, err
 	}
-	return a.person(Person{Party: i.Party(), Issuer: f.Issuer, IDToken: raw}, i)
+	said := writ.SignIn{Issuer: f.Issuer}
+	if e.Client.Groups != "" {
+		said.Groups = claimList(t.claims, e.Client.Groups)
+	}
+	if e.Client.Manager != "" {
+		said.Manager = claim(t.claims, e.Client.Manager)
+	}
+	return a.person(Person{Party: i.Party(), Issuer: f.Issuer, IDToken: raw, Said: said}, i)
 }
 
 // person is whoever signs in here: machines have tokens.

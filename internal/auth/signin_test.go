@@ -129,6 +129,17 @@ func TestSignIn(t *testing.T) {
 	}
 }
 
+func TestClaimsThatAreLists(t *testing.T) {
+	claims := map[string]any{"one": "a", "list": []any{"a", "", "b", map[string]any{}, true}, "deep": map[string]any{"roles": []any{"c"}}, "none": []any{}}
+	for name, want := range map[string][]string{
+		"one": {"a"}, "list": {"a", "b", "true"}, "/deep/roles": {"c"}, "none": {}, "absent": {}, "deep": {}, "/list/0": {},
+	} {
+		if got := claimList(claims, name); got == nil || !slices.Equal(got, want) {
+			t.Errorf("%s: %q, not %q", name, got, want)
+		}
+	}
+}
+
 // accountsCount: whoever signed in is looked up each time.
 func (o *office) accountsCount(t *testing.T, p Person) {
 	t.Helper()

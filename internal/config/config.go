@@ -59,6 +59,9 @@ type Client struct {
 	ID     string   `yaml:"id"`
 	Secret string   `yaml:"secret"` // a reference, as in targets; none for a public client
 	Scopes []string `yaml:"scopes"` // beside openid
+
+	Groups  string `yaml:"groups"`  // claim with the groups that a person is in
+	Manager string `yaml:"manager"` // claim with the subject of their manager
 }
 
 // Sessions are those of browsers.

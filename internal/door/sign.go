@@ -212,3 +212,12 @@ func (d *Door) Disenrol(ctx context.Context, who Caller, name string) error {
 func (d *Door) Keys(who Caller) []writ.Key {
 	return append([]writ.Key{}, d.Store.Directory().KeysOf(who.Party)...)
 }
+
+// SignedIn makes groups and the caller's manager what their issuer says.
+func (d *Door) SignedIn(ctx context.Context, who Caller, said writ.SignIn) error {
+	_, err := d.Store.Update(ctx, store.Change{Decide: func(_ writ.Request, f writ.Facts) ([]writ.Event, error) {
+		f.Actor = who.Party
+		return writ.DecideSignIn(said, f)
+	}})
+	return err
+}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/writhq/writ"
 	"github.com/writhq/writ/internal/auth"
+	"github.com/writhq/writ/internal/door"
 )
 
 // A started sign-in is one that is under way in this browser.
@@ -95,6 +96,9 @@ func (p *Pages) signedIn(r *http.Request) (answer, error) {
 	}
 	who, err := p.Auth.Finish(ctx, s.Flow, r.URL.Query())
 	if err != nil {
+		return answer{}, err
+	}
+	if err := p.Door.SignedIn(ctx, door.Caller{Party: who.Party}, who.Said); err != nil {
 		return answer{}, err
 	}
 	if s.Approval == nil {
