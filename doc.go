@@ -33,6 +33,7 @@
 //	internal/door    the one door: every action of every caller, with its rules of access
 //	internal/worker  carries out what is due
 //	internal/web     API over HTTP
+//	internal/page    pages: sign in, read what waits, decide
 //	internal/auth    who calls
 //	cmd/writ         the program
 package writ

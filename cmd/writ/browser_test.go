@@ -406,7 +406,7 @@ func (s *site) stolen(c *network.Cookie, r writ.Request) {
 		"page with a session":  {"/requests/" + string(r.ID) + "/approve", body + "session", with("Content-Type", form, "Origin", s.url), "wants an approval by passkey"},
 		"page with no sign-in": {"/requests/" + string(r.ID) + "/approve", body + "oidc-fresh", with("Content-Type", form, "Origin", s.url), "did not sign in again"},
 		"page with no passkey": {"/requests/" + string(r.ID) + "/approve", body + "passkey&assertion={}", with("Content-Type", form, "Origin", s.url), "not one of yours"},
-		"documents":            {"/sign-in", "as=human/sue", with("Content-Type", form, "Origin", "http://127.0.0.1:1"), "not sent from a page"},
+		"another's sign-in":    {"/sign-in", "as=human/sue", with("Content-Type", form, "Origin", "http://127.0.0.1:1"), "not sent from a page"},
 	} {
 		status, text := s.send("POST", test.path, []byte(test.body), test.header)
 		if status != http.StatusForbidden || !strings.Contains(strings.ReplaceAll(text, "&#39;", "'"), test.says) {

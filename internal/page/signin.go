@@ -47,7 +47,7 @@ func (p *Pages) people() (out []writ.Ref) {
 
 // local returns a path of ours to go to, and the first page if it is none.
 func local(to string) string {
-	if to == "/keys" || strings.HasPrefix(to, "/requests/") && !strings.ContainsAny(to, "\\?#") {
+	if id, ok := strings.CutPrefix(to, "/requests/"); to == "/keys" || ok && id != "" && !strings.ContainsAny(id, "/\\?#.%") {
 		return to
 	}
 	return "/"

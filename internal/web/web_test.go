@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/writhq/writ"
 	"github.com/writhq/writ/connector"
@@ -73,6 +74,18 @@ func newWorld(t *testing.T) *world {
 				return writ.Party{}, writ.Errorf(writ.Unauthenticated, "the token is not accepted")
 			}
 			return i.Party(), nil
+		},
+		Origin: "https://writ.example.org",
+		Session: func(r *http.Request) (who writ.Party, since time.Time, err error) {
+			c, err := r.Cookie("signed-in-as")
+			if err != nil {
+				return who, since, nil
+			}
+			i, ok := db.Directory().Identities[writ.Ref(c.Value)]
+			if !ok {
+				return who, since, writ.Errorf(writ.Unauthenticated, "the session has ended; sign in again")
+			}
+			return i.Party(), time.Now().Add(-time.Hour), nil
 		},
 		Mounts: map[string]http.Handler{"GET /panic": http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("secret-in-a-panic") })},
 	}))
@@ -241,5 +254,39 @@ func TestOpenAPI(t *testing.T) {
 	ask := doc["components"].(map[string]any)["schemas"].(map[string]any)["Ask"].(map[string]any)["properties"].(map[string]any)
 	if kind := ask["for"].(map[string]any)["type"]; kind != "string" {
 		t.Errorf("a duration is shown as %v", kind)
+	}
+}
+
+// TestBrowserSession: it stands in for a token where the call comes from a page
+// of ours, and does not let a key be enrolled long after signing in.
+func TestBrowserSession(t *testing.T) {
+	w := newWorld(t)
+	_, _, r := w.call("human/ann", "POST", "/v1/requests", deploy)
+	approve, seen := "/v1/requests/"+r["id"].(string)+"/approve", `"`+r["digest"].(string)+`"`
+	max, ours := "signed-in-as=human/max", "https://writ.example.org"
+	for _, test := range []struct {
+		what, method, path string
+		headers            []string
+		status             int
+		says               string
+	}{
+		{"reading", "GET", "/v1/whoami", []string{"Cookie", max}, 200, ""},
+		{"no session", "GET", "/v1/whoami", nil, 401, "send a token"},
+		{"one that has ended", "GET", "/v1/whoami", []string{"Cookie", "signed-in-as=human/nobody"}, 401, "has ended"},
+		{"writing without origin", "POST", approve, []string{"Cookie", max, "If-Match", seen}, 403, "only act from the pages"},
+		{"of no page", "POST", approve, []string{"Cookie", max, "If-Match", seen, "Origin", "null"}, 403, "only act from the pages"},
+		{"of another page", "POST", approve, []string{"Cookie", max, "If-Match", seen, "Origin", ours + ":8443"}, 403, "only act from the pages"},
+		{"removing a key", "DELETE", "/v1/keys/x", []string{"Cookie", max, "Origin", "https://evil.example"}, 403, "only act from the pages"},
+		{"a key long after", "POST", "/v1/keys/challenge", []string{"Cookie", max, "Origin", ours}, 403, "sign in again to enrol"},
+		{"writing", "POST", approve, []string{"Cookie", max, "If-Match", seen, "Origin", ours}, 200, ""},
+	} {
+		status, _, p := w.call("", test.method, test.path, "", test.headers...)
+		detail, _ := p["detail"].(string)
+		if status != test.status || !strings.Contains(detail, test.says) {
+			t.Errorf("%s: got %d %q, want %d %q", test.what, status, detail, test.status, test.says)
+		}
+	}
+	if status, _, p := w.call("human/sue", "POST", approve, "", "Cookie", "signed-in-as=human/eve", "If-Match", seen); status != 200 || p["status"] != "authorized" {
+		t.Errorf("a token beside a cookie: %d %v", status, p)
 	}
 }

@@ -104,12 +104,6 @@ func (s *Sessions) Take(ctx context.Context, name string, to any) bool {
 	return json.Unmarshal([]byte(s.manager.PopString(ctx, name)), to) == nil
 }
 
-// Has reports whether a request brings the cookie of a session at all.
-func (s *Sessions) Has(r *http.Request) bool {
-	_, err := r.Cookie(s.manager.Cookie.Name)
-	return err == nil
-}
-
 // Read reads a value of the session that a request brings, outside Handler. It
 // does not count as use of the session.
 func (s *Sessions) Read(r *http.Request, name string, to any) (bool, error) {
