@@ -1,12 +1,19 @@
 package evidence_test
 
 import (
+	"crypto/ed25519"
+	"encoding/base64"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
+
 	"github.com/writhq/writ"
+	"github.com/writhq/writ/assent"
 	"github.com/writhq/writ/evidence"
 	"github.com/writhq/writ/evidence/evidencetest"
 )
@@ -176,6 +183,57 @@ func TestForgedGrantsAreRefused(t *testing.T) {
 			c.Record(writ.Event{Stream: "req-9", Seq: 1, At: c.Now, Actor: r.Terms.Requester, Body: writ.Submitted{Terms: r.Terms, Verdict: v, LapseAt: r.LapseAt}})
 		}, "policy, asked again"},
 	})
+}
+
+// TestSignInForAnApproval: an ID token counts for the terms in its nonce, and
+// for the person whose account it is of.
+func TestSignInForAnApproval(t *testing.T) {
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for subject, want := range map[string]string{"7f3a": "", "another": "is of no account of human/max"} {
+		c := evidencetest.New(t)
+		max := c.Document("identity", "human/max").(writ.Identity)
+		max.Accounts = []writ.Account{{Issuer: "https://login.example.org", Subject: "7f3a"}}
+		c.Put(max)
+		r := ask(c)
+		nonce := []byte("sixteen bytes it is")
+		challenge, err := writ.Challenge(nonce, r.Digest, writ.Yes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.EdDSA, Key: key}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		claims := fmt.Sprintf(`{"iss":"https://login.example.org","sub":%q,"aud":"writ","nonce":%q,"auth_time":%d}`,
+			subject, base64.RawURLEncoding.EncodeToString(challenge[:]), c.Now.Add(-time.Minute).Unix())
+		signed, err := signer.Sign([]byte(claims))
+		if err != nil {
+			t.Fatal(err)
+		}
+		token, err := signed.CompactSerialize()
+		jwk, errKey := jose.JSONWebKey{Key: key.Public()}.MarshalJSON()
+		proof, errProof := assent.OIDCProof(token, jwk)
+		if err := errors.Join(err, errKey, errProof); err != nil {
+			t.Fatal(err)
+		}
+		c.Do(forged, "human/max", writ.Approve{Digest: r.Digest, Evidence: writ.Evidence{Method: writ.ByOIDC, Nonce: nonce, Proof: proof}})
+		f, err := evidence.Build(t.Context(), c, forged, c.Keys(), nil)
+		if want != "" {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: refused with %v, want %q", subject, err, want)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if report, err := evidence.Verify(f, c.Keys()); err != nil || !strings.Contains(report.String(), "by signing in again for it") {
+			t.Errorf("%v\n%s", err, report)
+		}
+	}
 }
 
 // BenchmarkVerify is what whoever is handed a file waits for.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"regexp"
 	"slices"
+	"time"
 
 	"github.com/writhq/writ"
 	"github.com/writhq/writ/assent"
@@ -228,9 +229,25 @@ func (p *replay) assented(b writ.Approved, f writ.Facts) (*writ.Nonce, error) {
 		}
 		p.keys[p.request.Seq+1] = key
 	}
+	if e.Method == writ.ByOIDC {
+		if err := signedIn(*e, b.Digest, f); err != nil {
+			return nil, refuse("the approval of %s: %v", f.Actor.Name, err)
+		}
+	}
 	return &writ.Nonce{
 		Value: e.Nonce, Person: f.Actor.UID, Request: p.id, Digest: p.request.Digest, Decision: writ.Yes, Until: f.Now.Add(writ.NonceFor),
 	}, nil
+}
+
+// signedIn checks a sign-in for a decision. The server did so shortly before the
+// moment that is on record.
+func signedIn(e writ.Evidence, digest writ.Digest, f writ.Facts) error {
+	who, _ := f.Directory.Who(f.Actor)
+	err := assent.VerifySignIn(e, who, digest, writ.Yes, f.Now)
+	if err != nil {
+		err = assent.VerifySignIn(e, who, digest, writ.Yes, f.Now.Add(-time.Minute))
+	}
+	return err
 }
 
 var (

@@ -116,7 +116,7 @@ func (t *telling) approved(e writ.Event, b writ.Approved) {
 	case signed:
 		how = sentence("with %s key %s, enrolled %s, whose signature over these terms holds", key.Method, key.Name, clock(key.Enrolled))
 	case b.Evidence != nil:
-		how = "by " + string(b.Evidence.Method)
+		how = "by signing in again for it, with an ID token of an account of theirs that is of these terms"
 	}
 	if b.For.UID != "" {
 		how = sentence("in the place of %s, by a delegation that stood then, ", b.For.Name) + how
@@ -128,7 +128,7 @@ func (t *telling) approved(e writ.Event, b writ.Approved) {
 		return
 	}
 	if b.Evidence != nil {
-		t.unprove("that the approval of %s in stage %s is theirs: what is kept of %s is not checked here", e.Actor.Name, b.Stage, b.Evidence.Method)
+		t.unprove("that the approval of %s in stage %s is theirs beyond the word of their issuer, and of the server that the key of the ID token was the issuer's", e.Actor.Name, b.Stage)
 		return
 	}
 	t.unprove("that the approval of %s in stage %s is theirs: nothing was signed, so only the server says so", e.Actor.Name, b.Stage)
