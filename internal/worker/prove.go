@@ -93,6 +93,10 @@ func (w *Worker) vouched(r writ.Request) error {
 }
 
 func (w *Worker) signed(v writ.Vote) error {
+	if v.Evidence.Method == writ.ByOIDC { // with an account that is still theirs: one taken away grants nothing more
+		who, _ := w.View.Directory().Who(v.By)
+		return assent.VerifySignIn(*v.Evidence, who, v.Digest, writ.Yes, v.At)
+	}
 	var key writ.Key
 	if v.Evidence.Key != "" {
 		var ok bool

@@ -210,8 +210,7 @@ func (s *Server) seed(ctx context.Context) error {
 }
 
 func (s *Server) openWeb(ctx context.Context) error {
-	who := auth.Config{Directory: s.Store.Directory, Logger: s.log}
-	who.URL, who.Secret = s.cfg.URL, s.cfg.Secret
+	who := auth.Config{Directory: s.Store.Directory, Logger: s.log, URL: s.cfg.URL, Secret: s.cfg.Secret}
 	for _, i := range s.cfg.Issuers {
 		who.Issuers = append(who.Issuers, auth.Issuer{
 			URL: i.URL, Audience: i.Audience, Algorithms: i.Algorithms, MaxAge: i.MaxAge, Typ: i.Typ, Client: auth.Client(i.Client),
