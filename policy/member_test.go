@@ -50,7 +50,7 @@ func TestMembersWhoDoNotCount(t *testing.T) {
 // TestStageInTheVerdict: what a stage says of itself is frozen with the request.
 func TestStageInTheVerdict(t *testing.T) {
 	p := mustCompile(t, staged(`{name: s, quorum: 1, approvers: [{identity: human/sue}], proof: passkey, keyAge: 24h, repeat: true, remind: 4h,
-        hours: {zone: Europe/Berlin, days: [workdays, sun], from: '08:00', to: '18:00'}, escalate: {after: 8h, approvers: [{group: security}, {identity: human/eve}]}}`) + "    witnessed: true\n")
+        hours: {zone: Europe/Berlin, days: [workdays, sun], from: '08:00', to: '18:00'}, escalate: {after: 8h, approvers: [{group: security}, {identity: human/eve}]}}`)+"    witnessed: true\n")
 	v := p.Verdict(asking().query(t, organisation()))
 	if len(v.Stages) != 1 || !v.Witnessed {
 		t.Fatalf("%+v", v)

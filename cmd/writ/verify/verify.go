@@ -4,8 +4,6 @@ package verify
 
 import (
 	"context"
-	"crypto/ed25519"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/writhq/writ"
+	"github.com/writhq/writ/evidence"
 	"github.com/writhq/writ/internal/keyring"
 	"github.com/writhq/writ/internal/store"
 	"github.com/writhq/writ/internal/store/signature"
@@ -170,8 +169,8 @@ func Ledger(ctx context.Context, db *store.DB, a Against, progress func(done, to
 		return Verified{}, store.Broken{Pos: 0, What: "the ledger does not begin with the keys that sign it"}
 	}
 	opened, ok := entries[0].Event.Body.(writ.Opened)
-	public, err := base64.StdEncoding.DecodeString(opened.WritKey)
-	if !ok || err != nil || len(public) != ed25519.PublicKeySize {
+	public, err := evidence.WritKey(opened)
+	if !ok || err != nil {
 		return Verified{}, store.Broken{Pos: 0, What: "the ledger names no key that signs its writs"}
 	}
 	if keys.LogKey == "" {
@@ -187,7 +186,7 @@ func Ledger(ctx context.Context, db *store.DB, a Against, progress func(done, to
 		return Verified{}, err
 	}
 	keys.Kept = others.notes
-	granted, signed := signature.Orders(keyring.NewVerifier(public)), signature.Check(ctx, db)
+	granted, signed := signature.Orders(public), signature.Check(ctx, db)
 	keys.Check = func(pos int64, e writ.Event, r writ.Request) error {
 		return errors.Join(granted(pos, e, r), signed(pos, e, r))
 	}
