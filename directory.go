@@ -18,6 +18,8 @@ type Directory struct {
 
 	member map[Ref][]Ref  // groups of an identity
 	seqs   map[string]int // last event of each document's stream, also of removed ones
+
+	configs map[string]Digest // of targets' configurations: each decision asks for one
 }
 
 // NewDirectory returns a directory of these documents as they are.
@@ -32,12 +34,12 @@ func NewDirectory(docs ...Document) *Directory {
 func (d *Directory) clone() *Directory {
 	c := &Directory{
 		maps.Clone(d.Identities), maps.Clone(d.Groups), maps.Clone(d.Targets), maps.Clone(d.Entitlements),
-		maps.Clone(d.Policies), maps.Clone(d.Keys), maps.Clone(d.Delegations), maps.Clone(d.member), maps.Clone(d.seqs),
+		maps.Clone(d.Policies), maps.Clone(d.Keys), maps.Clone(d.Delegations), maps.Clone(d.member), maps.Clone(d.seqs), maps.Clone(d.configs),
 	}
 	if c.Identities == nil {
 		return &Directory{
 			map[Ref]Identity{}, map[Ref]Group{}, map[string]Target{},
-			map[string]Entitlement{}, map[string]Policy{}, map[string]Key{}, map[string]Delegation{}, map[Ref][]Ref{}, map[string]int{},
+			map[string]Entitlement{}, map[string]Policy{}, map[string]Key{}, map[string]Delegation{}, map[Ref][]Ref{}, map[string]int{}, map[string]Digest{},
 		}
 	}
 	return c
@@ -55,6 +57,10 @@ func (d *Directory) put(doc Document) {
 		}
 	case Target:
 		d.Targets[doc.Name] = doc
+		delete(d.configs, doc.Name)
+		if sum, err := digest("writ/config/v1", doc.Config); err == nil { // else Define says what is wrong
+			d.configs[doc.Name] = sum
+		}
 	case Entitlement:
 		d.Entitlements[doc.Name] = doc
 	case Policy:

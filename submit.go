@@ -99,7 +99,11 @@ func (d *Directory) Define(e Entitlement) (Definition, error) {
 	if !ok {
 		return Definition{}, Errorf(Invalid, "%s: its target %q does not exist", e.Name, e.Target)
 	}
-	config, err := digest("writ/config/v1", t.Config)
+	config, known := d.configs[t.Name]
+	var err error
+	if !known {
+		config, err = digest("writ/config/v1", t.Config)
+	}
 	def := Definition{
 		Name: e.Name, UID: e.UID, Target: t.Name, TargetUID: t.UID, Connector: t.Connector,
 		Environment: t.Environment, Credential: e.Credential, Grant: e.Grant, Config: config,
