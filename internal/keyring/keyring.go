@@ -16,75 +16,112 @@ import (
 	"time"
 
 	"filippo.io/age"
-	"github.com/go-jose/go-jose/v4"
-
-	"github.com/writhq/writ"
 	"github.com/writhq/writ/connector/issuer/mint"
 )
 
-// Keys are the keys of one ledger. Replicas of a server share them.
+// Keys are the keys of one ledger, or the part of them that one process has: a
+// server that runs apart from its provisioner has neither Writ nor Issuer, and
+// the provisioner has neither Dev nor Claims. Replicas share a file.
 type Keys struct {
-	Log    ed25519.PrivateKey  // signs checkpoints
+	Origin    string             // name of the ledger in its checkpoints
+	Log       ed25519.PrivateKey // signs checkpoints
+	Public    ed25519.PublicKey  // checks writs
+	Recipient *age.X25519Recipient
+
 	Writ   ed25519.PrivateKey  // signs writs
+	Issuer mint.Keys           // what the built-in issuer signs with
 	Dev    ed25519.PrivateKey  // signs the tokens of a development server
 	Claims *age.X25519Identity // opens credentials that are claimed
-	Issuer mint.Keys           // what the built-in issuer signs with
-	Origin string              // name of the ledger in its checkpoints
 }
 
-// file is the form of the file. Seeds are 32 bytes, RFC 8032.
+// Grants reports whether writs can be signed with these keys.
+func (k *Keys) Grants() bool { return k.Writ != nil }
+
+// Serves reports whether a server can run with these keys.
+func (k *Keys) Serves() bool { return k.Claims != nil }
+
+// file is the form of the file. Seeds are 32 bytes, RFC 8032. The public parts
+// stand where the private ones do not.
 type file struct {
-	V      int    `json:"v"`
-	Origin string `json:"origin"`
-	Log    []byte `json:"log"`
-	Writ   []byte `json:"writ"`
-	Dev    []byte `json:"dev"`
-	Claims string `json:"claims"`
-	Issuer string `json:"issuer"` // PEM
+	V         int    `json:"v"`
+	Origin    string `json:"origin"`
+	Log       []byte `json:"log"`
+	Writ      []byte `json:"writ,omitempty"`
+	WritKey   []byte `json:"writKey,omitempty"` // public
+	Dev       []byte `json:"dev,omitempty"`
+	Claims    string `json:"claims,omitempty"`
+	Recipient string `json:"recipient,omitempty"` // of claims
+	Issuer    string `json:"issuer,omitempty"`    // PEM
 }
 
 // Open reads the key file, and makes one if there is none.
 func Open(path string) (*Keys, error) {
-	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		if err := create(path, time.Now()); err != nil {
 			return nil, err
 		}
-		data, err = os.ReadFile(path)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("key file: %w", err)
-	}
-	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("key file %s can be read by others (mode %v); run: chmod 600 %s", path, info.Mode().Perm(), path)
-	}
-	return parse(path, data)
+	return Read(path)
 }
 
-func parse(path string, data []byte) (*Keys, error) {
-	var f file
+// Read reads the key file.
+func Read(path string) (*Keys, error) {
+	f, err := read(path)
+	if err != nil {
+		return nil, err
+	}
+	return f.keys(path)
+}
+
+func read(path string) (f file, err error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return f, fmt.Errorf("key file: %w", err)
+	}
+	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
+		return f, fmt.Errorf("key file %s can be read by others (mode %v); run: chmod 600 %s", path, info.Mode().Perm(), path)
+	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&f); err != nil || f.V != 1 {
-		return nil, fmt.Errorf("key file %s is damaged or of another version; restore it from its backup", path)
+		return f, fmt.Errorf("key file %s is damaged or of another version; restore it from its backup", path)
 	}
-	for _, seed := range [][]byte{f.Log, f.Writ, f.Dev} {
-		if len(seed) != ed25519.SeedSize {
-			return nil, fmt.Errorf("key file %s is damaged; restore it from its backup", path)
+	return f, nil
+}
+
+// keys refuses a file that is neither whole nor one of the two parts of one.
+func (f file) keys(path string) (*Keys, error) {
+	damaged := func(what string) (*Keys, error) {
+		return nil, fmt.Errorf("key file %s: %s damaged; restore it from its backup", path, what)
+	}
+	grants, serves := f.Writ != nil, f.Claims != ""
+	if len(f.Log) != ed25519.SeedSize || !grants && !serves {
+		return damaged("its keys are")
+	}
+	k := &Keys{Origin: f.Origin, Log: ed25519.NewKeyFromSeed(f.Log), Public: f.WritKey}
+	var err error
+	if grants {
+		if len(f.Writ) != ed25519.SeedSize {
+			return damaged("the key of writs is")
+		}
+		k.Writ = ed25519.NewKeyFromSeed(f.Writ)
+		k.Public = k.Writ.Public().(ed25519.PublicKey)
+		if k.Issuer, err = mint.ParseKeys([]byte(f.Issuer)); err != nil {
+			return nil, fmt.Errorf("key file %s: %w", path, err)
 		}
 	}
-	claims, err := age.ParseX25519Identity(f.Claims)
-	if err != nil {
-		return nil, fmt.Errorf("key file %s: claims key is damaged; restore it from its backup", path)
+	if serves {
+		if k.Claims, err = age.ParseX25519Identity(f.Claims); err != nil || len(f.Dev) != ed25519.SeedSize {
+			return damaged("the claims or dev key is")
+		}
+		k.Dev, k.Recipient = ed25519.NewKeyFromSeed(f.Dev), k.Claims.Recipient()
+	} else if k.Recipient, err = age.ParseX25519Recipient(f.Recipient); err != nil {
+		return damaged("the recipient is")
 	}
-	keys, err := mint.ParseKeys([]byte(f.Issuer))
-	if err != nil {
-		return nil, fmt.Errorf("key file %s: %w", path, err)
+	if len(k.Public) != ed25519.PublicKeySize {
+		return damaged("the public key of writs is")
 	}
-	return &Keys{
-		Log: ed25519.NewKeyFromSeed(f.Log), Writ: ed25519.NewKeyFromSeed(f.Writ), Dev: ed25519.NewKeyFromSeed(f.Dev),
-		Claims: claims, Issuer: keys, Origin: f.Origin,
-	}, nil
+	return k, nil
 }
 
 // create writes a file of fresh keys. The link makes it appear whole or not at
@@ -104,92 +141,32 @@ func create(path string, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	f := file{1, origin, seed(), seed(), seed(), claims.String(), string(issuing)}
+	f := file{V: 1, Origin: origin, Log: seed(), Writ: seed(), Dev: seed(), Claims: claims.String(), Issuer: string(issuing)}
+	if err := place(path, f, os.Link); !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
+}
+
+// place writes a file whole or not at all: under another name first, which put
+// then makes its own.
+func place(path string, f file, put func(from, to string) error) error {
 	data, err := json.MarshalIndent(f, "", "\t")
 	if err != nil {
 		return err
 	}
-	return place(path, append(data, '\n'))
-}
-
-func place(path string, data []byte) error {
 	tmp, err := os.CreateTemp(filepath.Dir(path), ".keys-*") // mode 0600
 	if err != nil {
 		return fmt.Errorf("key file: %w", err)
 	}
 	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(data)
+	_, err = tmp.Write(append(data, '\n'))
 	err = errors.Join(err, tmp.Sync(), tmp.Close())
-	if err != nil {
-		return fmt.Errorf("key file: %w", err)
+	if err == nil {
+		err = put(tmp.Name(), path)
 	}
-	if err := os.Link(tmp.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err != nil {
 		return fmt.Errorf("key file: %w", err)
 	}
 	return nil
-}
-
-// A Signer signs and checks writs and deeds: JWS compact (RFC 7515) with EdDSA
-// and the ledger's own key, whatever a header says.
-type Signer struct {
-	signers map[jose.ContentType]jose.Signer
-	public  ed25519.PublicKey
-}
-
-// The "typ" of what is signed, so that nothing else passes for it.
-const (
-	writType jose.ContentType = "writ+jws"
-	deedType jose.ContentType = "deed+jws"
-)
-
-// NewSigner returns the signer with this key.
-func NewSigner(key ed25519.PrivateKey) (*Signer, error) {
-	out := &Signer{map[jose.ContentType]jose.Signer{}, key.Public().(ed25519.PublicKey)}
-	for _, typ := range []jose.ContentType{writType, deedType} {
-		s, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.EdDSA, Key: key}, (&jose.SignerOptions{}).WithType(typ))
-		if err != nil {
-			return nil, err
-		}
-		out.signers[typ] = s
-	}
-	return out, nil
-}
-
-// NewVerifier returns a signer that can only check.
-func NewVerifier(public ed25519.PublicKey) *Signer { return &Signer{public: public} }
-
-// Sign returns the JWS of a writ.
-func (s *Signer) Sign(payload []byte) (string, error) { return s.sign(writType, payload) }
-
-// Attest returns the JWS of a deed.
-func (s *Signer) Attest(payload []byte) (string, error) { return s.sign(deedType, payload) }
-
-// Verify returns the writ that was signed.
-func (s *Signer) Verify(jws string) ([]byte, error) { return s.verify(writType, "writ", jws) }
-
-// Attested returns the deed that was signed.
-func (s *Signer) Attested(jws string) ([]byte, error) { return s.verify(deedType, "deed", jws) }
-
-func (s *Signer) sign(typ jose.ContentType, payload []byte) (string, error) {
-	signer, ok := s.signers[typ]
-	if !ok {
-		return "", writ.Errorf(writ.Unavailable, "this process has no key of writs; the provisioner has it")
-	}
-	sig, err := signer.Sign(payload)
-	if err != nil {
-		return "", fmt.Errorf("not signed: %w", err)
-	}
-	return sig.CompactSerialize()
-}
-
-func (s *Signer) verify(typ jose.ContentType, what, jws string) ([]byte, error) {
-	sig, err := jose.ParseSignedCompact(jws, []jose.SignatureAlgorithm{jose.EdDSA})
-	if err != nil || len(sig.Signatures) != 1 || sig.Signatures[0].Protected.ExtraHeaders[jose.HeaderType] != string(typ) {
-		return nil, writ.Errorf(writ.Invalid, "this is no signed %s", what)
-	}
-	payload, err := sig.Verify(s.public)
-	if err != nil {
-		return nil, writ.Errorf(writ.Invalid, "the %s is not signed with this ledger's key", what)
-	}
-	return payload, nil
 }
