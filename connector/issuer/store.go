@@ -92,8 +92,14 @@ func text(v any) string {
 
 // create makes the tables, or refuses those of a newer program. Processes that
 // start together may get in each other's way at the first table, and at that
-// only: who has its row makes the others.
+// only: who has its row makes the others. Where the tables are this program's
+// nothing is asked for, so who may not make tables can use them.
 func create(ctx context.Context, db *sql.DB) error {
+	var is, rows int64 // the table is made with its indexes, after the clock
+	look := `SELECT version, (SELECT count(*) FROM (SELECT 1 FROM issuer_credential LIMIT 1) AS one) FROM issuer_clock WHERE id = 1`
+	if err := db.QueryRowContext(ctx, look).Scan(&is, &rows); err == nil && is == schemaVersion {
+		return nil
+	}
 	if _, err := db.ExecContext(ctx, clockTable); err != nil {
 		return err
 	}

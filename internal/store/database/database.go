@@ -97,30 +97,31 @@ func (d *DB) migrate(ctx context.Context, readOnly bool) error {
 		return err
 	}
 	all := p.ListSources()
-	if err := d.compare(ctx, pool, all[len(all)-1].Version, readOnly); err != nil || readOnly {
-		return err
+	current, err := d.compare(ctx, pool, all[len(all)-1].Version, readOnly)
+	if err != nil || current || readOnly {
+		return err // whoever may not change the schema can use one that is current
 	}
 	_, err = p.Up(ctx)
 	return err
 }
 
-// compare refuses a schema that is newer than this program's, and for reading
-// one that is older.
-func (d *DB) compare(ctx context.Context, pool *sql.DB, own int64, readOnly bool) error {
+// compare reports whether a schema is this program's. It refuses one that is
+// newer, and for reading one that is older.
+func (d *DB) compare(ctx context.Context, pool *sql.DB, own int64, readOnly bool) (current bool, err error) {
 	if err := pool.PingContext(ctx); err != nil {
-		return err
+		return false, err
 	}
 	var is sql.NullInt64
-	err := pool.QueryRowContext(ctx, "SELECT max(version_id) FROM "+versions).Scan(&is)
+	err = pool.QueryRowContext(ctx, "SELECT max(version_id) FROM "+versions).Scan(&is)
 	switch {
 	case err != nil && readOnly:
-		return fmt.Errorf("%s is no database of writ, or cannot be read: %w", d, err)
+		return false, fmt.Errorf("%s is no database of writ, or cannot be read: %w", d, err)
 	case err != nil:
-		return nil // there is none yet; what else is wrong shows when it is made
+		return false, nil // there is none yet; what else is wrong shows when it is made
 	case is.Int64 > own:
-		return fmt.Errorf("%s was changed by a newer version of writ: its schema is version %d, this program knows version %d; upgrade the program", d, is.Int64, own)
+		return false, fmt.Errorf("%s was changed by a newer version of writ: its schema is version %d, this program knows version %d; upgrade the program", d, is.Int64, own)
 	case is.Int64 < own && readOnly:
-		return fmt.Errorf("%s has schema version %d, this program reads version %d; start the server once to bring it up to date", d, is.Int64, own)
+		return false, fmt.Errorf("%s has schema version %d, this program reads version %d; start the server once to bring it up to date", d, is.Int64, own)
 	}
-	return nil
+	return is.Int64 == own, nil
 }
