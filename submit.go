@@ -120,6 +120,23 @@ func (d *Directory) Define(e Entitlement) (Definition, error) {
 	return def, err
 }
 
+// Offers refuses terms that could not be asked for with these documents as they
+// are: another definition, a scope outside its parameters, a longer time.
+func (d *Directory) Offers(t Terms) error {
+	if err := d.Current(t.Entitlement); err != nil {
+		return err
+	}
+	e := d.Entitlements[t.Entitlement.Name]
+	if t.For > e.MaxFor {
+		return Errorf(Forbidden, "%s allows at most %s", e.Name, e.MaxFor)
+	}
+	scope, err := e.fill(t.Scope)
+	if err == nil && !maps.Equal(scope, t.Scope) {
+		err = Errorf(Forbidden, "%s has a scope of %s, and %s does not say all of it", e.Name, orNone(sortedKeys(e.Scope)), t.Request)
+	}
+	return err
+}
+
 // fill returns the scope with defaults, and refuses a value outside its parameter.
 func (e Entitlement) fill(given map[string]string) (map[string]string, error) {
 	scope := map[string]string{}

@@ -19,7 +19,7 @@ var errUnproven = errors.New("run 'writ verify'")
 // it what it is are all there are of it under the checkpoint that the ledger's
 // key signed, and each approval that was signed is signed by its person's key.
 // So whoever can write to the database, and to nothing else, cannot bring about
-// a grant.
+// a grant. What is pinned holds also against whoever can write the ledger.
 //
 // It returns the position of the request's last event.
 func (w *Worker) prove(ctx context.Context, id writ.ID, r writ.Request) (last int64, err error) {
@@ -29,7 +29,14 @@ func (w *Worker) prove(ctx context.Context, id writ.ID, r writ.Request) (last in
 	if err == nil {
 		err = w.vouched(r)
 	}
-	return last, w.alarm(ctx, id, err)
+	if err := w.alarm(ctx, id, err); err != nil {
+		return 0, err
+	}
+	if err := w.Pins.Check(r); err != nil {
+		w.Metrics.refused()
+		return 0, fmt.Errorf("%w; %w", err, errUnpinned)
+	}
+	return last, nil
 }
 
 // alarm makes of what could not be proven an end of all trying. A database that

@@ -15,6 +15,8 @@ import (
 
 // Targets keeps the connectors of the targets that are in use open.
 type Targets struct {
+	Pins *Pins // say which may be opened; any if nil
+
 	drivers map[string]connector.Driver
 	secret  func(ref string) (connector.Secret, error)
 
@@ -91,6 +93,9 @@ func (t *Targets) Check(ctx context.Context, doc writ.Target) error {
 }
 
 func (t *Targets) start(ctx context.Context, doc writ.Target) (connector.Connector, error) {
+	if err := t.Pins.Target(doc); err != nil {
+		return nil, err
+	}
 	driver, ok := t.drivers[doc.Connector]
 	if !ok {
 		return nil, writ.Errorf(writ.Invalid, "there is no connector %q", doc.Connector)

@@ -28,6 +28,7 @@ type Config struct {
 	Parallel int           // tasks at once, without those that take long; 32 if zero
 	Lease    time.Duration // longest time one call may take; a minute if zero
 	ClaimFor time.Duration // how long a credential waits to be claimed; a day if zero
+	Pins     *Pins         // what is believed before the ledger; nothing if nil
 	Safe     func() error  // why the ledger must not be trusted to grant; always if nil
 
 	Witnessed func(context.Context) (size int64, err error) // of the checkpoint that witnesses cosigned; none if nil
@@ -158,7 +159,7 @@ func (w *Worker) do(ctx context.Context, job store.Job) {
 	case errors.Is(err, errSlow):
 		wait = w.Lease / 2
 		w.Logger.InfoContext(ctx, "task waits", "request", job.ID, "task", job.Task, "why", err)
-	case errors.Is(err, errUnproven):
+	case errors.Is(err, errUnproven) || errors.Is(err, errUnpinned):
 		wait = alarmAfter
 		w.Logger.ErrorContext(ctx, "ALARM: a request does not hold; nothing is done", "request", job.ID, "task", job.Task, "err", err)
 	case errors.Is(err, writ.Unavailable) || errors.Is(err, writ.Conflict):
