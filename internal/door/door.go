@@ -28,7 +28,7 @@ type Config struct {
 	Judge   *policy.Judge
 	Drivers map[string]connector.Driver
 	Claims  *age.X25519Identity                                                        // opens credentials that are claimed
-	Target  func(context.Context, writ.Target) error                                   // refuses a target whose configuration cannot be opened
+	Target  func(context.Context, writ.Target) error                                   // refuses a target whose configuration cannot be opened; nil where none can
 	Safe    func() error                                                               // why the ledger must not be trusted to give access; always if nil
 	Origin  string                                                                     // of the server's pages, at which passkeys are made
 	Signer  func(ctx context.Context, idToken string) (jwk json.RawMessage, err error) // verifies who signed in for a decision; nil: nobody can

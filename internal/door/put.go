@@ -22,7 +22,8 @@ type Put struct {
 // A Change says what became of one document.
 type Change struct {
 	writ.Header
-	Change string `json:"change" doc:"created, changed, unchanged or removed"`
+	Change    string `json:"change" doc:"created, changed, unchanged or removed"`
+	Unchecked string `json:"unchecked,omitempty" doc:"what could not be checked here"`
 }
 
 // Put changes documents.
@@ -48,6 +49,7 @@ func (d *Door) Put(ctx context.Context, who Caller, in Put) ([]Change, error) {
 		f.Authority = d.Judge.Authority(f.Directory, who.Name)
 		f.Authority.Administer = f.Authority.Administer || who.Party == writ.System
 		events, changes, err = put(c, f)
+		d.unchecked(changes)
 		return events, err
 	}
 	if in.DryRun {
@@ -70,12 +72,22 @@ func put(c writ.Put, f writ.Facts) ([]writ.Event, []Change, error) {
 	for _, doc := range c.Documents {
 		h := doc.Head()
 		now, _ := next.Get(h.Kind, h.Name)
-		out = append(out, Change{now.Head(), changeOf(f.Directory, now.Head())})
+		out = append(out, Change{Header: now.Head(), Change: changeOf(f.Directory, now.Head())})
 	}
 	for _, h := range c.Remove {
-		out = append(out, Change{h, "removed"})
+		out = append(out, Change{Header: h, Change: "removed"})
 	}
 	return events, out, nil
+}
+
+// unchecked says of which targets the configuration is taken as it is, because
+// only another process has what it takes to open them.
+func (d *Door) unchecked(changes []Change) {
+	for i, c := range changes {
+		if d.Target == nil && c.Kind == "target" && c.Change != "removed" && c.Change != "unchanged" {
+			changes[i].Unchecked = "its config and secrets, which only the provisioner can open"
+		}
+	}
 }
 
 func changeOf(before *writ.Directory, now writ.Header) string {
@@ -138,6 +150,9 @@ func (d *Door) checkTargets(ctx context.Context, c writ.Put) error {
 		targets[t.Name] = t
 		if _, known := d.Drivers[t.Connector]; !known {
 			return writ.Errorf(writ.Invalid, "target %s: there is no connector %q", t.Name, t.Connector)
+		}
+		if d.Target == nil {
+			continue
 		}
 		if err := d.Target(ctx, t); err != nil {
 			return writ.Errorf(writ.Invalid, "target %s: %v", t.Name, err)

@@ -54,5 +54,8 @@ func (s *Screen) Changes(changes []client.Change, dry bool) {
 			mark = s.Faint(would + c.Change)
 		}
 		s.Say("%v%v  %s %s", mark, Markup(strings.Repeat(" ", width-len(would+c.Change))), c.Kind, c.Name)
+		if c.Unchecked != "" {
+			s.Say("%v  not checked: %s", Markup(strings.Repeat(" ", width)), c.Unchecked)
+		}
 	}
 }
