@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/writhq/writ/cmd/writ/provisioner"
 	"github.com/writhq/writ/cmd/writ/verify"
 	"github.com/writhq/writ/cmd/writ/witness"
 	"github.com/writhq/writ/internal/cli"
@@ -30,7 +31,7 @@ terms, it exists for a bounded time, and it is seen to be gone.`,
 		c.GroupID = "decide"
 		root.AddCommand(c)
 	}
-	for _, c := range []*cobra.Command{serveCmd(), verify.Command(), rebuildCmd(), witness.Command(version()), demoCmd()} {
+	for _, c := range []*cobra.Command{serveCmd(), verify.Command(), rebuildCmd(), witness.Command(version()), provisioner.Command(provisioning), demoCmd()} {
 		c.GroupID = "server"
 		root.AddCommand(c)
 	}

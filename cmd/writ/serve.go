@@ -3,11 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"log/slog"
-	"net"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -27,7 +23,8 @@ func serveCmd() *cobra.Command {
 
 With --dev the server is its own issuer, on this machine only, and starts with
 a sample organisation: anybody on this machine can be anybody in it.
-Otherwise --config names a file; docs/reference/config.md explains it.`,
+Otherwise --config names a file; docs/reference/config.md explains it. Grants can
+be left to a process of its own: see 'writ provisioner'.`,
 		Example: `  writ serve --dev --data /tmp/writ
   writ serve --config /etc/writ.yaml
   writ serve --config /etc/writ.yaml --db postgres://writ@db/writ`,
@@ -76,22 +73,7 @@ func serve(ctx context.Context, cfg config.Config) error {
 	if err != nil {
 		return writ.Errorf(writ.Invalid, "%v", err)
 	}
-	ln, err := net.Listen("tcp", cfg.Listen)
-	if err != nil {
-		return writ.Errorf(writ.Unavailable, "%v; choose another address with --listen", err)
-	}
-	defer ln.Close()
-	if host, port, err := net.SplitHostPort(cfg.Listen); err == nil && port == "0" {
-		_, port, _ = net.SplitHostPort(ln.Addr().String())
-		cfg.Listen = net.JoinHostPort(host, port)
-		cfg.URL = "http://" + cfg.Listen
-	}
-	s, err := server.Open(ctx, parts(cfg, server.NewLogger(cfg.Log), nil))
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(os.Stderr, "writ %s serves %s\n", version(), cfg.URL)
-	return errors.Join(s.Run(ctx, ln), s.Close())
+	return server.Serve(ctx, parts(cfg, server.NewLogger(cfg.Log), nil), server.Open)
 }
 
 // parts is what a server of this program stands on. The sample organisation of a
@@ -102,3 +84,6 @@ func parts(cfg config.Config, log *slog.Logger, ordersDB []byte) server.Config {
 		Sample: func() ([]json.RawMessage, error) { return sampleDocuments(ordersDB) },
 	}
 }
+
+// provisioning is what a provisioner of this program stands on.
+func provisioning(cfg config.Config, log *slog.Logger) server.Config { return parts(cfg, log, nil) }

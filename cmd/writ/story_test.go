@@ -57,13 +57,20 @@ const patience = 90 * time.Second
 //	sql FILE STATEMENT              change a SQLite database behind everybody's back
 //	save FILE PATH                  write what stands at a path of the last output to a file
 //	replace FILE COPY OLD NEW       make a copy of a file with NEW wherever OLD was; it was somewhere
-func TestStories(t *testing.T) {
+//
+// and those of provisioner_test.go.
+func TestStories(t *testing.T) { stories(t, "testdata", func(*testscript.Env) {}) }
+
+// stories plays the stories in a directory, each after setup.
+func stories(t *testing.T, dir string, setup func(*testscript.Env)) {
 	commands := map[string]func(*testscript.TestScript, bool, []string){}
 	for name, do := range map[string]func(*story, []string){
 		"server": (*story).serve, "as": (*story).as, "exits": (*story).exits, "keygen": (*story).keygen, "let": (*story).let, "call": (*story).call, "same": (*story).same,
 		"agree": (*story).agree, "reach": (*story).reach, "spawn": (*story).spawn, "see": (*story).see, "signal": (*story).signal, "reap": (*story).reap,
 		"witness": (*story).witness, "expand": (*story).expand, "get": (*story).get, "witnessed": (*story).witnessed, "sql": (*story).sql,
 		"replace": (*story).replace, "save": (*story).save,
+		"provisioner": (*story).provisioner, "grants": (*story).grants, "as-server": (*story).asServer, "signs-in": (*story).signsIn,
+		"forge": (*story).forge, "alarm": (*story).alarm, "holds": (*story).holds,
 	} {
 		commands[name] = func(ts *testscript.TestScript, neg bool, args []string) {
 			s := ts.Value("story").(*story)
@@ -74,13 +81,14 @@ func TestStories(t *testing.T) {
 		}
 	}
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata", RequireExplicitExec: true, Cmds: commands,
+		Dir: dir, RequireExplicitExec: true, Cmds: commands,
 		Setup: func(env *testscript.Env) error {
 			s := &story{jobs: map[string]*job{}}
 			env.Values["story"] = s
 			env.Defer(s.end)
 			env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, "config"))
 			env.Setenv("TMPDIR", filepath.Join(env.WorkDir, "tmp"))
+			setup(env)
 			return os.Mkdir(filepath.Join(env.WorkDir, "tmp"), 0o700)
 		},
 	})

@@ -16,8 +16,9 @@ import (
 	"github.com/goccy/go-yaml"
 )
 
-// Config is a server's configuration: the file of `writ serve --config`. Every
-// field may be left out but Issuers, without which nobody can call.
+// Config is the configuration of a server, the file of `writ serve --config`, or
+// of a provisioner that runs apart. Every field may be left out but Issuers of a
+// server, without which nobody can call it.
 type Config struct {
 	Listen    string   `yaml:"listen"`      // address; 127.0.0.1:7480
 	URL       string   `yaml:"url"`         // under which callers reach the server; http(s)://LISTEN
@@ -33,6 +34,7 @@ type Config struct {
 	Worker    Worker   `yaml:"worker"`
 	Witness   Witness  `yaml:"witness"` // who cosigns the ledger's checkpoints
 	Sessions  Sessions `yaml:"sessions"`
+	Pins      *Pins    `yaml:"pins"` // what a provisioner believes whatever the ledger says
 
 	Dev bool `yaml:"-"` // the server is its own issuer, on this machine only
 }
@@ -104,7 +106,11 @@ func Read(path string) (Config, error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return c, fmt.Errorf("configuration %s: %s", path, strings.TrimSpace(err.Error()))
 	}
-	for _, field := range []*string{&c.Data, &c.Keys, &c.Secrets, &c.Documents, &c.TLS.Cert, &c.TLS.Key} {
+	paths := []*string{&c.Data, &c.Keys, &c.Secrets, &c.Documents, &c.TLS.Cert, &c.TLS.Key}
+	if c.Pins != nil {
+		paths = append(paths, &c.Pins.Approvers, &c.Pins.Definitions)
+	}
+	for _, field := range paths {
 		if *field != "" && !filepath.IsAbs(*field) {
 			*field = filepath.Join(filepath.Dir(path), *field)
 		}
@@ -120,23 +126,34 @@ func (c Config) Complete() (Config, error) {
 	}
 	fill(&c.DB, filepath.Join(c.Data, "writ.db"))
 	fill(&c.Keys, filepath.Join(c.Data, "writ.keys"))
-	fill(&c.Secrets, filepath.Join(c.Data, "secrets"))
-	fill(&c.Log, "json")
-	if c.Witness.Quorum == 0 {
-		c.Witness.Quorum = len(c.Witness.List)
-	}
 	if c.Sessions.Idle == 0 {
 		c.Sessions.Idle = 30 * time.Minute
 	}
 	if c.Sessions.Life == 0 {
 		c.Sessions.Life = 12 * time.Hour
 	}
+	c.complete()
+	switch {
+	case len(c.Issuers) == 0 && !c.Dev:
+		return c, errors.New("configuration: issuers is empty, so nobody could call; name the OpenID providers whose tokens to accept")
+	case c.Pins != nil:
+		return c, errors.New("configuration: pins are for 'writ provisioner', which runs apart from what could be taken over; leave them out here")
+	}
+	return c, c.check()
+}
+
+// complete fills in what servers and provisioners share.
+func (c *Config) complete() {
+	fill(&c.Secrets, filepath.Join(c.Data, "secrets"))
+	fill(&c.Log, "json")
+	if c.Witness.Quorum == 0 {
+		c.Witness.Quorum = len(c.Witness.List)
+	}
 	scheme := "http"
 	if c.TLS.Cert != "" {
 		scheme = "https"
 	}
 	fill(&c.URL, scheme+"://"+c.Listen)
-	return c, c.check()
 }
 
 func fill(field *string, value string) {
@@ -159,8 +176,6 @@ func (c Config) check() error {
 		return fmt.Errorf("configuration: %s is reachable from elsewhere: set tls, or behindProxy if a proxy in front speaks TLS", c.Listen)
 	case (c.TLS.Cert == "") != (c.TLS.Key == ""):
 		return errors.New("configuration: tls needs both cert and key")
-	case len(c.Issuers) == 0 && !c.Dev:
-		return errors.New("configuration: issuers is empty, so nobody could call; name the OpenID providers whose tokens to accept")
 	case c.Log != "text" && c.Log != "json":
 		return fmt.Errorf("configuration: log %q is not text or json", c.Log)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -23,6 +24,26 @@ func NewLogger(format string) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(os.Stderr, nil))
 }
 
+// Serve listens, opens a server or a provisioner, and runs it until ctx ends.
+func Serve(ctx context.Context, c Config, open func(context.Context, Config) (*Server, error)) error {
+	ln, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return writ.Errorf(writ.Unavailable, "%v; choose another address with --listen", err)
+	}
+	defer ln.Close()
+	if host, port, err := net.SplitHostPort(c.Listen); err == nil && port == "0" {
+		_, port, _ = net.SplitHostPort(ln.Addr().String())
+		c.Listen = net.JoinHostPort(host, port)
+		c.URL = "http://" + c.Listen
+	}
+	s, err := open(ctx, c)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(os.Stderr, "writ %s serves %s\n", c.Version, c.URL)
+	return errors.Join(s.Run(ctx, ln), s.Close())
+}
+
 // Run serves and works until ctx ends, and then until what is under way has ended.
 func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -34,8 +55,10 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 	}
 	var working sync.WaitGroup
 	defer working.Wait()
-	working.Go(func() { s.pages.Sweep(ctx) })
-	if !s.cfg.Worker.Off {
+	if s.pages != nil {
+		working.Go(func() { s.pages.Sweep(ctx) })
+	}
+	if s.worker != nil {
 		working.Go(func() { s.worker.Run(ctx) })
 	}
 	if s.witness != nil {

@@ -3,7 +3,6 @@ package server
 
 import (
 	"context"
-	"crypto/ed25519"
 	"database/sql"
 	"encoding/base64"
 	"encoding/json"
@@ -72,13 +71,13 @@ type Server struct {
 // Open opens all parts.
 func Open(ctx context.Context, c Config) (*Server, error) {
 	s := &Server{cfg: c, log: c.Logger}
-	return s.open(ctx, s.openStore, s.openWitness, s.openIssuer, s.openWorker, s.openDoor, s.openLedger, s.openWeb)
+	return s.open(ctx, s.openKeys, s.openStore, s.openWitness, s.openIssuer, s.openWorker, s.openDoor, s.openLedger, s.openWeb)
 }
 
 // OpenStore opens nothing but the ledger.
 func OpenStore(ctx context.Context, c Config) (*Server, error) {
 	s := &Server{cfg: c, log: c.Logger}
-	return s.open(ctx, s.openStore)
+	return s.open(ctx, s.openKeys, s.openStore)
 }
 
 // open opens parts in their order, all or none.
@@ -91,15 +90,25 @@ func (s *Server) open(ctx context.Context, parts ...func(context.Context) error)
 	return s, nil
 }
 
-func (s *Server) openStore(ctx context.Context) (err error) {
+func (s *Server) openKeys(context.Context) (err error) {
 	if s.cfg.Data != "" {
 		if err := os.MkdirAll(s.cfg.Data, 0o700); err != nil {
 			return fmt.Errorf("data directory: %w", err)
 		}
 	}
-	if s.keys, err = keyring.Open(s.cfg.Keys); err != nil {
+	s.keys, err = keyring.Open(s.cfg.Keys)
+	switch {
+	case err != nil:
 		return err
+	case !s.keys.Serves():
+		return writ.Errorf(writ.Invalid, "%s is the key file of a provisioner; a server has one of its own, which 'writ provisioner init' left to it", s.cfg.Keys)
+	case !s.keys.Grants() && !s.cfg.Worker.Off:
+		return writ.Errorf(writ.Invalid, "%s holds no key of writs, which 'writ provisioner init' moved to the provisioner; set worker: {off: true} here and start 'writ provisioner'", s.cfg.Keys)
 	}
+	return nil
+}
+
+func (s *Server) openStore(ctx context.Context) error {
 	signer, err := ledger.NewSigner(s.keys.Origin, s.keys.Log.Seed())
 	if err != nil {
 		return err
@@ -115,6 +124,10 @@ func (s *Server) openStore(ctx context.Context) (err error) {
 // openIssuer opens the built-in issuer on a database of its own: what it holds
 // can then be read back as from any other system.
 func (s *Server) openIssuer(ctx context.Context) error {
+	if !s.keys.Grants() { // it is the provisioner's
+		s.drivers = s.cfg.Connectors(nil)
+		return nil
+	}
 	driver, dsn := "pgx", s.cfg.DB
 	if s.cfg.Embedded() {
 		driver, dsn = "sqlite", "file:"+filepath.Join(s.cfg.Data, "issuer.db")+
@@ -137,27 +150,39 @@ func (s *Server) openIssuer(ctx context.Context) error {
 }
 
 func (s *Server) openWorker(context.Context) error {
+	if s.cfg.Worker.Off {
+		return nil
+	}
+	pins, err := readPins(s.cfg.Pins)
+	if err != nil {
+		return err
+	}
 	signer, err := keyring.NewSigner(s.keys.Writ)
 	if err != nil {
 		return err
 	}
 	s.targets = worker.NewTargets(s.drivers, s.cfg.Secret)
+	s.targets.Pins = pins
 	s.close = append(s.close, s.targets.Close)
 	s.worker = worker.New(worker.Config{
-		Store: s.Store, Judge: policy.NewJudge(), Targets: s.targets, Signer: signer, Seal: s.keys.Claims.Recipient().String(),
+		Store: s.Store, Judge: policy.NewJudge(), Targets: s.targets, Signer: signer, Seal: s.keys.Recipient.String(),
 		Parallel: s.cfg.Worker.Parallel, Lease: s.cfg.Worker.Lease, ClaimFor: s.cfg.Worker.ClaimFor,
-		Metrics: worker.NewMetrics(s.metrics), Logger: s.log, Safe: s.safe, Witnessed: s.witnessed,
+		Metrics: worker.NewMetrics(s.metrics), Logger: s.log, Safe: s.safe, Witnessed: s.witnessed, Pins: pins,
 	})
 	return nil
 }
 
 func (s *Server) openDoor(context.Context) error {
-	s.Door = door.New(door.Config{
-		Store: s.Store, Judge: policy.NewJudge(), Drivers: s.drivers, Claims: s.keys.Claims, Target: s.targets.Check, Safe: s.safe, Logger: s.log,
+	c := door.Config{
+		Store: s.Store, Judge: policy.NewJudge(), Drivers: s.drivers, Claims: s.keys.Claims, Safe: s.safe, Logger: s.log,
 		Origin: s.cfg.URL, Signer: func(ctx context.Context, idToken string) (json.RawMessage, error) {
 			return s.callers.Signer(ctx, idToken)
 		},
-	})
+	}
+	if s.targets != nil {
+		c.Target = s.targets.Check
+	}
+	s.Door = door.New(c)
 	s.metrics.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "writ_signatures_refused_total", Help: "Signatures of approvals and enrolments that do not hold.",
 	}, func() float64 { return float64(s.Door.RefusedSignatures()) }))
@@ -167,26 +192,38 @@ func (s *Server) openDoor(context.Context) error {
 // openLedger makes sure that the ledger names the keys that sign for it, and
 // gives an empty one its first documents.
 func (s *Server) openLedger(ctx context.Context) error {
-	public := base64.StdEncoding.EncodeToString(s.keys.Writ.Public().(ed25519.PublicKey))
 	_, err := s.Store.Update(ctx, store.Change{Decide: func(_ writ.Request, f writ.Facts) ([]writ.Event, error) {
 		return []writ.Event{{Stream: writ.LedgerStream, Seq: 1, At: f.Now, Actor: writ.System, Body: writ.Opened{
-			Origin: s.keys.Origin, LogKey: s.Store.Log.VerifierKey(), WritKey: public,
+			Origin: s.keys.Origin, LogKey: s.Store.Log.VerifierKey(), WritKey: s.writKey(),
 		}}}, nil
 	}})
 	if err != nil && !errors.Is(err, writ.Conflict) { // a conflict: it was opened before
 		return err
 	}
-	entries, err := s.Store.Events(ctx, writ.LedgerStream)
-	if err != nil {
+	if err := s.ours(ctx); err != nil {
 		return err
-	}
-	if first, ok := entries[0].Event.Body.(writ.Opened); !ok || first.WritKey != public {
-		return fmt.Errorf("the key file %s belongs to another ledger; restore the one that was made with this database", s.cfg.Keys)
 	}
 	if err := s.seed(ctx); err != nil {
 		return err
 	}
 	return s.Door.Check()
+}
+
+func (s *Server) writKey() string { return base64.StdEncoding.EncodeToString(s.keys.Public) }
+
+// ours refuses a ledger that was begun with other keys.
+func (s *Server) ours(ctx context.Context) error {
+	entries, err := s.Store.Events(ctx, writ.LedgerStream)
+	if err != nil {
+		return err
+	}
+	if len(entries) == 0 {
+		return writ.Errorf(writ.Unavailable, "the ledger is empty; start the server first")
+	}
+	if first, ok := entries[0].Event.Body.(writ.Opened); !ok || first.WritKey != s.writKey() {
+		return fmt.Errorf("the key file %s belongs to another ledger; restore the one that was made with this database", s.cfg.Keys)
+	}
+	return nil
 }
 
 func (s *Server) seed(ctx context.Context) error {
@@ -209,17 +246,25 @@ func (s *Server) seed(ctx context.Context) error {
 	return err
 }
 
-func (s *Server) openWeb(ctx context.Context) error {
+// known is whose tokens are accepted.
+func (s *Server) known() auth.Config {
 	who := auth.Config{Directory: s.Store.Directory, Logger: s.log, URL: s.cfg.URL, Secret: s.cfg.Secret}
 	for _, i := range s.cfg.Issuers {
 		who.Issuers = append(who.Issuers, auth.Issuer{
 			URL: i.URL, Audience: i.Audience, Algorithms: i.Algorithms, MaxAge: i.MaxAge, Typ: i.Typ, Client: auth.Client(i.Client),
 		})
 	}
+	return who
+}
+
+func (s *Server) openWeb(ctx context.Context) error {
+	who := s.known()
 	mounts := map[string]http.Handler{
-		"/issuer/":     http.StripPrefix("/issuer", s.confirming(s.issuer.Handler())),
 		"/ledger/":     http.StripPrefix("/ledger", s.auditOnly(ledger.Handler(s.source()))),
 		"GET /metrics": promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{}),
+	}
+	if s.issuer != nil {
+		mounts["/issuer/"] = s.issuing()
 	}
 	if s.cfg.Dev {
 		dev, err := auth.NewDev(s.keys.Dev, s.cfg.URL, s.Store.Directory)
@@ -249,6 +294,10 @@ func (s *Server) openWeb(ctx context.Context) error {
 		},
 	})
 	return nil
+}
+
+func (s *Server) issuing() http.Handler {
+	return http.StripPrefix("/issuer", s.confirming(s.issuer.Handler()))
 }
 
 // verifier is who asks the issuer about a key.
