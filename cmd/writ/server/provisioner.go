@@ -25,7 +25,7 @@ import (
 // it is the built-in issuer.
 func OpenProvisioner(ctx context.Context, c Config) (*Server, error) {
 	s := &Server{cfg: c, log: c.Logger}
-	return s.open(ctx, s.openOwnKeys, s.openStore, s.ours, s.openWitness, s.openIssuer, s.openWorker, s.openPages)
+	return s.open(ctx, s.openOwnKeys, s.openStore, s.pinnedLog, s.ours, s.openWitness, s.openIssuer, s.openWorker, s.openPages)
 }
 
 // openOwnKeys never makes keys: those of a ledger are made once, by its server.
@@ -44,11 +44,16 @@ func (s *Server) openOwnKeys(context.Context) (err error) {
 	return nil
 }
 
+// pinnedLog refuses to work on another ledger than the one that is meant.
+func (s *Server) pinnedLog(context.Context) error {
+	if want, is := s.cfg.Pins.LogKey, s.Store.Log.VerifierKey(); want != "" && want != is {
+		return writ.Errorf(writ.Invalid, "pins.logKey is %s, and %s signs with %s; one of them is of another ledger", want, s.cfg.Keys, is)
+	}
+	return nil
+}
+
 // openPages serves what others need of a provisioner.
 func (s *Server) openPages(context.Context) (err error) {
-	if s.cfg.Pins.LogKey != "" && s.cfg.Pins.LogKey != s.Store.Log.VerifierKey() {
-		return writ.Errorf(writ.Invalid, "pins.logKey is %s, and the key file signs with %s; one of them is of another ledger", s.cfg.Pins.LogKey, s.Store.Log.VerifierKey())
-	}
 	if s.callers, err = auth.New(s.known()); err != nil {
 		return err
 	}
