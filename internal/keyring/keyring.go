@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"filippo.io/age"
@@ -165,8 +166,24 @@ func place(path string, f file, put func(from, to string) error) error {
 	if err == nil {
 		err = put(tmp.Name(), path)
 	}
+	if err == nil {
+		err = settle(filepath.Dir(path))
+	}
 	if err != nil {
 		return fmt.Errorf("key file: %w", err)
 	}
 	return nil
+}
+
+// settle makes the names in a directory outlast a loss of power: a key must be
+// in its new file for good before it goes from the old one.
+func settle(dir string) error {
+	if runtime.GOOS == "windows" { // which has no way to ask for it
+		return nil
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }

@@ -36,7 +36,7 @@ func (p *Pins) Check(r writ.Request) error {
 	if err := r.Vouched(); err != nil {
 		return err
 	}
-	if err := p.target(r.Terms.Entitlement.Target, r.Terms.Entitlement.Connector, r.Terms.Entitlement.Config); err != nil {
+	if err := p.target(r.Terms.Entitlement); err != nil {
 		return err
 	}
 	people, err := p.counted(r)
@@ -87,23 +87,24 @@ func (p *Pins) made(v writ.Vote) bool {
 	})
 }
 
-// Target refuses a target that is not pinned exactly so. Whoever can change its
-// document could else have its secret sent wherever they like.
-func (p *Pins) Target(t writ.Target) error {
-	config, err := t.ConfigDigest()
-	if err != nil || p == nil {
-		return err
-	}
-	return p.target(t.Name, t.Connector, config)
-}
-
-func (p *Pins) target(name, connector string, config writ.Digest) error {
+// target refuses a target that is not pinned exactly as it was approved.
+func (p *Pins) target(def writ.Definition) error {
 	if p.Documents == nil {
 		return nil
 	}
-	pinned, ok := p.Documents.Targets[name]
-	if is, err := pinned.ConfigDigest(); !ok || err != nil || pinned.Connector != connector || is != config {
-		return writ.Errorf(writ.Forbidden, "target %s is not configured as it is pinned", name)
+	pinned, ok := p.Documents.Targets[def.Target]
+	if is, err := pinned.ConfigDigest(); !ok || err != nil || pinned.Connector != def.Connector || is != def.Config {
+		return writ.Errorf(writ.Forbidden, "target %s is not configured as it is pinned", def.Target)
 	}
 	return nil
+}
+
+// targets returns the documents by which targets are opened. Whoever can change
+// those of the ledger could else have a secret sent wherever they like, or keep
+// access from being ended.
+func (p *Pins) targets(dir *writ.Directory) map[string]writ.Target {
+	if p == nil || p.Documents == nil {
+		return dir.Targets
+	}
+	return p.Documents.Targets
 }

@@ -15,7 +15,7 @@ import (
 
 // Targets keeps the connectors of the targets that are in use open.
 type Targets struct {
-	Pins *Pins // say which may be opened; any if nil
+	Pins *Pins // of these are the documents of targets, if it has any
 
 	drivers map[string]connector.Driver
 	secret  func(ref string) (connector.Secret, error)
@@ -54,7 +54,7 @@ func NewTargets(drivers map[string]connector.Driver, secret func(string) (connec
 // connector returns the connector of the target that a definition names. A
 // target that was removed and made again under its name is another one.
 func (t *Targets) connector(ctx context.Context, dir *writ.Directory, def writ.Definition) (opened, error) {
-	doc, ok := dir.Targets[def.Target]
+	doc, ok := t.Pins.targets(dir)[def.Target]
 	if !ok || doc.UID != def.TargetUID {
 		return opened{}, writ.Errorf(writ.Unavailable, "target %s is gone, or another one goes by its name; access there cannot be ended from here", def.Target)
 	}
@@ -93,9 +93,6 @@ func (t *Targets) Check(ctx context.Context, doc writ.Target) error {
 }
 
 func (t *Targets) start(ctx context.Context, doc writ.Target) (connector.Connector, error) {
-	if err := t.Pins.Target(doc); err != nil {
-		return nil, err
-	}
 	driver, ok := t.drivers[doc.Connector]
 	if !ok {
 		return nil, writ.Errorf(writ.Invalid, "there is no connector %q", doc.Connector)

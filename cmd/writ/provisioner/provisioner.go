@@ -5,7 +5,6 @@ package provisioner
 import (
 	"fmt"
 	"log/slog"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -70,13 +69,12 @@ is finished by the next one.`,
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), `%[2]s holds the key of writs and the keys of the issuer now.
 Next:
-  1. move %[2]s to the provisioner's machine, readable by its account alone,
-     and delete it here;
-  2. set worker: {off: true} in the server's configuration, and move the secrets
-     of targets to the provisioner;
-  3. delete every older copy of %[1]s, on replicas and in backups: who
-     has one can still sign writs. Back up both files anew, apart.
-`, filepath.Base(keys), filepath.Base(out))
+  1. move it to the provisioner's machine, readable by its account alone, and
+     delete it here; move the secrets of targets there, too;
+  2. set worker: {off: true} in the server's configuration;
+  3. delete every older copy of %[1]s, on replicas and in backups:
+     who has one can still sign writs. Back up both files anew, apart.
+`, keys, out)
 			return nil
 		},
 	}
