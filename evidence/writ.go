@@ -17,9 +17,9 @@ const (
 	DeedType = "deed+jws"
 )
 
-// open returns what a JWS in compact form (RFC 7515) signs, if it is of this
+// Signed returns what a JWS in compact form (RFC 7515) signs, if it is of this
 // type and signed by EdDSA with this key, whatever its header says.
-func open(jws, typ string, public ed25519.PublicKey) ([]byte, error) {
+func Signed(jws, typ string, public ed25519.PublicKey) ([]byte, error) {
 	sig, err := jose.ParseSignedCompact(jws, []jose.SignatureAlgorithm{jose.EdDSA})
 	if err != nil || len(sig.Signatures) != 1 || sig.Signatures[0].Protected.ExtraHeaders[jose.HeaderType] != typ {
 		return nil, writ.Errorf(writ.Invalid, "there is no signature of the type %s", typ)
@@ -34,7 +34,7 @@ func open(jws, typ string, public ed25519.PublicKey) ([]byte, error) {
 // CheckWrit refuses a request whose writ is not signed with this key, or does
 // not say exactly what the request says.
 func CheckWrit(r writ.Request, public ed25519.PublicKey) error {
-	payload, err := open(r.Writ, WritType, public)
+	payload, err := Signed(r.Writ, WritType, public)
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func CheckWrit(r writ.Request, public ed25519.PublicKey) error {
 // CheckDeed refuses what is said to have been done at a target unless whoever
 // did it signed exactly that with this key.
 func CheckDeed(jws string, d writ.Deed, public ed25519.PublicKey) error {
-	signed, err := open(jws, DeedType, public)
+	signed, err := Signed(jws, DeedType, public)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/writhq/writ"
+	"github.com/writhq/writ/evidence"
 )
 
 // TestOneFileOfKeys is made once, by whoever comes first, and read by all.
@@ -88,8 +89,7 @@ func TestOnlyOurWrits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	verifier := NewVerifier(key.Public().(ed25519.PublicKey))
-	if payload, err := verifier.Verify(good); err != nil || string(payload) != `{"v":1}` {
+	if payload, err := signer.Verify(good); err != nil || string(payload) != `{"v":1}` {
 		t.Fatalf("%s, %v", payload, err)
 	}
 	part := strings.Split(good, ".")
@@ -99,11 +99,11 @@ func TestOnlyOurWrits(t *testing.T) {
 		"another payload":   part[0] + "." + encode([]byte(`{"v":2}`)) + "." + part[2],
 		"no signature":      part[0] + "." + part[1] + ".",
 		"alg none":          encode([]byte(`{"alg":"none","typ":"writ+jws"}`)) + "." + part[1] + ".",
-		"another key":       signed(t, jose.EdDSA, ed25519.NewKeyFromSeed(bytes.Repeat([]byte{2}, 32)), writType),
-		"HMAC with our key": signed(t, jose.HS256, []byte(key.Public().(ed25519.PublicKey)), writType),
+		"another key":       signed(t, jose.EdDSA, ed25519.NewKeyFromSeed(bytes.Repeat([]byte{2}, 32)), evidence.WritType),
+		"HMAC with our key": signed(t, jose.HS256, []byte(key.Public().(ed25519.PublicKey)), evidence.WritType),
 		"another type":      signed(t, jose.EdDSA, key, "JWT"),
 	} {
-		if _, err := verifier.Verify(jws); !errors.Is(err, writ.Invalid) {
+		if _, err := signer.Verify(jws); !errors.Is(err, writ.Invalid) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

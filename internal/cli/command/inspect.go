@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/writhq/writ"
-	"github.com/writhq/writ/internal/keyring"
+	"github.com/writhq/writ/evidence"
 )
 
 // An inspected is a writ and what was found of it.
@@ -80,7 +80,7 @@ func (s session) inspect(jws, key string) error {
 		if err != nil || len(public) != ed25519.PublicKeySize {
 			return writ.Errorf(writ.Invalid, "--key %q is no base64 Ed25519 public key", key)
 		}
-		if _, err := keyring.NewVerifier(public).Verify(jws); err != nil {
+		if _, err := evidence.Signed(jws, evidence.WritType, public); err != nil {
 			return err
 		}
 		found.Signed = true
