@@ -100,6 +100,7 @@ func TestPins(t *testing.T) {
 		"somebody else's pinned key":   {nil, func(r *writ.Request, _ *Pins) { r.Votes[1] = sue.yes(t, "security", r.Digest, max) }, "not signed with a key that is pinned"},
 		"another account of a name":    {nil, func(r *writ.Request, p *Pins) { p.Keys[1].IdentityUID = "ide-2" }, "not signed with a key that is pinned"},
 		"a session":                    {nil, func(r *writ.Request, _ *Pins) { r.Votes[1].Evidence = nil }, "has 1 approvals by ssh with a pinned key, and needs 2"},
+		"a fresh sign-in":              {nil, func(r *writ.Request, _ *Pins) { r.Votes[1].Evidence = &writ.Evidence{Method: writ.ByOIDC} }, "has 1 approvals by ssh"},
 		"a session, and one is enough": {nil, func(r *writ.Request, p *Pins) { r.Votes[1].Evidence, p.Approvals = nil, 1 }, ""},
 		"one person, twice": {nil, func(r *writ.Request, p *Pins) {
 			r.Verdict.Stages[1].Approvers, r.Verdict.Stages[1].Repeat = r.Verdict.Stages[0].Approvers, true

@@ -156,7 +156,12 @@ type store struct {
 	now func() time.Time
 }
 
+// open makes the tables, unless they are there: then no right to make any is needed.
 func (s *store) open(ctx context.Context) error {
+	var n int
+	if err := s.db.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM counters LIMIT 1) AS one`).Scan(&n); err == nil {
+		return nil // what is made last is there
+	}
 	for _, text := range schema {
 		_, err := s.db.ExecContext(ctx, text)
 		if err != nil && !strings.Contains(err.Error(), "already exists") && !strings.Contains(err.Error(), "duplicate key") { // two servers start at once
