@@ -96,16 +96,10 @@ func (s *Server) openKeys(context.Context) (err error) {
 			return fmt.Errorf("data directory: %w", err)
 		}
 	}
-	s.keys, err = keyring.Open(s.cfg.Keys)
-	switch {
-	case err != nil:
-		return err
-	case !s.keys.Serves():
-		return writ.Errorf(writ.Invalid, "%s is the key file of a provisioner; a server has one of its own, which 'writ provisioner init' left to it", s.cfg.Keys)
-	case !s.keys.Grants() && !s.cfg.Worker.Off:
-		return writ.Errorf(writ.Invalid, "%s holds no key of writs, which 'writ provisioner init' moved to the provisioner; set worker: {off: true} here and start 'writ provisioner'", s.cfg.Keys)
+	if s.keys, err = keyring.Open(s.cfg.Keys); err == nil && !s.keys.Serves() {
+		err = writ.Errorf(writ.Invalid, "%s is the key file of a provisioner; a server has one of its own, which 'writ provisioner init' left to it", s.cfg.Keys)
 	}
-	return nil
+	return err
 }
 
 func (s *Server) openStore(ctx context.Context) error {
@@ -150,8 +144,13 @@ func (s *Server) openIssuer(ctx context.Context) error {
 }
 
 func (s *Server) openWorker(context.Context) error {
-	if s.cfg.Worker.Off {
+	switch {
+	case !s.keys.Grants() && s.cfg.Embedded():
+		return writ.Errorf(writ.Invalid, "%s holds no key of writs, so a provisioner has to carry out what is decided here, and it cannot use the database %s; use PostgreSQL for both", s.cfg.Keys, s.cfg.DB)
+	case s.cfg.Worker.Off:
 		return nil
+	case !s.keys.Grants():
+		return writ.Errorf(writ.Invalid, "%s holds no key of writs, which 'writ provisioner init' moved to the provisioner; set worker: {off: true} here and start 'writ provisioner'", s.cfg.Keys)
 	}
 	pins, err := readPins(s.cfg.Pins)
 	if err != nil {
