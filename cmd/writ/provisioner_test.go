@@ -161,7 +161,7 @@ var forgeries = map[string]func(*thief, []string){
 	"moved":      (*thief).moved,      // ID FROM: the signed approvals of another request
 	"unrelated":  (*thief).unrelated,  // ID FROM: the same, with the digest that was signed
 	"signed":     (*thief).signed,     // ID: approvals that they signed with the key they enrolled
-	"granted":    (*thief).granted,    // ID: a grant that has begun, with a writ that nobody signed
+	"granted":    (*thief).granted,    // ID: approvals out of nothing, and a grant that has begun with a writ that nobody signed
 }
 
 func (s *story) forge(args []string) {
@@ -185,8 +185,9 @@ func (t *thief) add(id writ.ID, events func(writ.Request, writ.Facts) []writ.Eve
 	t.Check(err)
 }
 
-// approve records a yes of everybody that policy asks for, and what follows.
-func (t *thief) approve(id string, vote func(writ.Request, writ.Stage, writ.Party) (writ.Digest, *writ.Evidence)) {
+// approve records a yes of everybody that policy asks for, what follows from it,
+// and then whatever they like.
+func (t *thief) approve(id string, vote func(writ.Request, writ.Stage, writ.Party) (writ.Digest, *writ.Evidence), then ...writ.Body) {
 	t.add(writ.ID(id), func(r writ.Request, f writ.Facts) (out []writ.Event) {
 		say := func(who writ.Party, b writ.Body) {
 			out = append(out, writ.Event{Stream: id, Seq: r.Seq + 1 + len(out), At: f.Now, Actor: who, Body: b})
@@ -198,6 +199,9 @@ func (t *thief) approve(id string, vote func(writ.Request, writ.Stage, writ.Part
 		}
 		from := f.Now.Truncate(time.Second)
 		say(writ.System, writ.Authorized{From: from, Until: from.Add(r.Terms.For.Std()), Serial: "writ-" + id})
+		for _, b := range then {
+			say(writ.System, b)
+		}
 		return out
 	})
 }
@@ -302,14 +306,8 @@ func (t *thief) policy(args []string) {
 }
 
 func (t *thief) granted(args []string) {
-	t.authorized(args)
-	t.add(writ.ID(args[0]), func(r writ.Request, f writ.Facts) []writ.Event {
-		order, err := r.Order()
-		t.Check(err)
-		payload, err := order.Canonical()
-		t.Check(err)
-		header := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"EdDSA","typ":"writ+jws"}`))
-		jws := header + "." + base64.RawURLEncoding.EncodeToString(payload) + "." + base64.RawURLEncoding.EncodeToString(make([]byte, 64))
-		return []writ.Event{{Stream: args[0], Seq: r.Seq + 1, At: f.Now, Actor: writ.System, Body: writ.GrantBegun{Attempt: r.Attempt + 1, Writ: jws}}}
-	})
+	part := base64.RawURLEncoding.EncodeToString
+	jws := part([]byte(`{"alg":"EdDSA","typ":"writ+jws"}`)) + "." + part([]byte(`{"v":1}`)) + "." + part(make([]byte, 64))
+	yes := func(r writ.Request, _ writ.Stage, _ writ.Party) (writ.Digest, *writ.Evidence) { return r.Digest, nil }
+	t.approve(args[0], yes, writ.GrantBegun{Attempt: 1, Writ: jws}, writ.GrantFailed{Attempt: 1, Problem: "no answer"})
 }

@@ -26,6 +26,11 @@ func (w *Worker) prove(ctx context.Context, id writ.ID, r writ.Request) (last in
 	if err = w.View.Catch(ctx); err == nil {
 		last, err = w.replay(ctx, id, r)
 	}
+	if err != nil {
+		if now, lost := w.Store.Get(ctx, id); lost == nil && now.Seq > r.Seq { // an event came between two looks
+			return 0, changed(id)
+		}
+	}
 	if err == nil {
 		err = w.vouched(r)
 	}
@@ -64,11 +69,15 @@ func (w *Worker) replay(ctx context.Context, id writ.ID, r writ.Request) (last i
 	case err != nil:
 		return 0, err
 	case is.Seq > r.Seq:
-		return 0, writ.Errorf(writ.Unavailable, "%s has changed meanwhile; looking again", id)
+		return 0, changed(id)
 	case !same(is, r):
 		return 0, fmt.Errorf("the table says other than the %d events of %s", is.Seq, id)
 	}
 	return last, nil
+}
+
+func changed(id writ.ID) error {
+	return writ.Errorf(writ.Unavailable, "%s has changed meanwhile; looking again", id)
 }
 
 // witnessed reports whether witnesses have cosigned a checkpoint that covers a
