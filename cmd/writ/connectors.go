@@ -4,6 +4,7 @@ import (
 	"github.com/writhq/writ/connector"
 	"github.com/writhq/writ/connector/issuer"
 	"github.com/writhq/writ/connector/postgres"
+	"github.com/writhq/writ/connector/redis"
 )
 
 // connectors are the kinds of system that this program knows, one line each.
@@ -11,5 +12,6 @@ func connectors(authority *issuer.Issuer) map[string]connector.Driver {
 	return map[string]connector.Driver{
 		"issuer":   issuer.Driver{Issuer: authority},
 		"postgres": postgres.Driver{},
+		"redis":    redis.Driver{},
 	}
 }

@@ -54,6 +54,7 @@ const patience = 90 * time.Second
 //	expand FILE                     put the values of $VARs into it
 //	get STATUS PATH [REGEXP]        wait until the server answers so
 //	witnessed FILE                  wait until all events are witnessed; keep the checkpoint
+//	real SYSTEM                     start it; sets SYSTEM_ADDR, and SYSTEM_ADMIN to its administrator's password
 //	sql FILE STATEMENT              change a SQLite database behind everybody's back
 //	save FILE PATH                  write what stands at a path of the last output to a file
 //	replace FILE COPY OLD NEW       make a copy of a file with NEW wherever OLD was; it was somewhere
@@ -70,7 +71,7 @@ func stories(t *testing.T, dir string, setup func(*testscript.Env)) {
 		"witness": (*story).witness, "expand": (*story).expand, "get": (*story).get, "witnessed": (*story).witnessed, "sql": (*story).sql,
 		"replace": (*story).replace, "save": (*story).save,
 		"provisioner": (*story).provisioner, "grants": (*story).grants, "as-server": (*story).asServer, "signs-in": (*story).signsIn,
-		"forge": (*story).forge, "alarm": (*story).alarm, "holds": (*story).holds,
+		"forge": (*story).forge, "real": (*story).real, "alarm": (*story).alarm, "holds": (*story).holds,
 	} {
 		commands[name] = func(ts *testscript.TestScript, neg bool, args []string) {
 			s := ts.Value("story").(*story)

@@ -60,6 +60,15 @@ func OwnPostgres(t testing.TB, c server.PostgresConfig) *server.Postgres {
 	return p
 }
 
+// Redis starts a Redis server for this test alone.
+func Redis(t testing.TB, c server.RedisConfig) *server.Redis {
+	t.Helper()
+	r, err := server.StartRedis(t.Context(), c)
+	need(t, err)
+	t.Cleanup(r.Stop)
+	return r
+}
+
 // need stops the test unless its system is there.
 func need(t testing.TB, err error) {
 	t.Helper()
