@@ -8,13 +8,17 @@ PKGS     = ./...
 GOFLAGS := -p=2
 export GOFLAGS
 
-.PHONY: test deps lint unit demo bench update build
+.PHONY: test deps tools lint unit demo bench update build
 
-test: deps lint unit
+test: deps tools lint unit
 
 # What the tests start as real servers. Nothing is installed that is there.
 deps:
 	@scripts/deps
+
+# And what no package brings: built once, into tools/bin.
+tools:
+	@GO='$(GO)' scripts/tools
 
 lint:
 	@test -z "$$(gofmt -l .)" || { echo "gofmt these:"; gofmt -l .; exit 1; }

@@ -69,6 +69,17 @@ func Redis(t testing.TB, c server.RedisConfig) *server.Redis {
 	return r
 }
 
+var vault = sync.OnceValues(func() (*server.Vault, error) { return server.StartVault(context.Background()) })
+
+// Vault returns the Vault server that all tests of this binary share. It starts on
+// first use and ends with the binary.
+func Vault(t testing.TB) *server.Vault {
+	t.Helper()
+	v, err := vault()
+	need(t, err)
+	return v
+}
+
 // need stops the test unless its system is there.
 func need(t testing.TB, err error) {
 	t.Helper()

@@ -1,0 +1,235 @@
+package openbao
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/writhq/writ/connector"
+)
+
+// Grant makes the ordered access exist.
+func (s *server) Grant(ctx context.Context, co connector.Order) (connector.Receipt, error) {
+	o, err := read(co)
+	if err != nil {
+		return connector.Receipt{}, err
+	}
+	if !time.Now().Before(o.Until) {
+		return connector.Receipt{}, refuse("the order for %s ended at %s", o.Request, o.Until.Format(time.RFC3339))
+	}
+	is, err := s.at(ctx, o)
+	var digest string
+	if err == nil {
+		digest, err = s.digest(ctx, o)
+	}
+	var r connector.Receipt
+	if err == nil && o.Kind == connector.Membership {
+		r, err = s.grantMembership(ctx, o)
+	} else if err == nil {
+		r, err = s.grantToken(ctx, o, is)
+	}
+	if err != nil {
+		return connector.Receipt{}, fault(ctx, "grant "+o.name, err)
+	}
+	r.External = o.name
+	r.Detail["policies"], r.Detail["digest"] = strings.Join(o.Policies, ", "), digest
+	return r, nil
+}
+
+// digest is of the text of the entitled policies. The server takes names of
+// policies that do not exist; they would come to life later.
+func (s *server) digest(ctx context.Context, o order) (string, error) {
+	sum := sha256.New()
+	for _, name := range o.Policies {
+		var p struct{ Policy string }
+		err := s.read(ctx, http.MethodGet, "sys/policies/acl/"+name, nil, &p)
+		if errors.Is(err, errMissing) {
+			return "", final("policy %s does not exist; write it or change grant.policies", name)
+		}
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(sum, "%d %s %d %s\n", len(name), name, len(p.Policy), p.Policy)
+	}
+	return "sha256:" + hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+// grantToken makes a token by a role of its own, in whose name lies the request:
+// all tokens made by it have leases below that name, and can be found and ended
+// without knowing any of them. With the role gone no late call makes another.
+func (s *server) grantToken(ctx context.Context, o order, is state) (connector.Receipt, error) {
+	seconds := o.left(is.clock())
+	if seconds < 1 {
+		return connector.Receipt{}, final("too little of the order is left: it ends at %s, and the server's clock shows %s", o.Until.Format(time.RFC3339), is.clock().UTC().Format(time.RFC3339))
+	}
+	if _, err := s.call(ctx, http.MethodPost, "auth/token/roles/"+o.name, o.role(seconds)); err != nil {
+		return connector.Receipt{}, err
+	}
+	if err := s.endTokens(ctx, o); err != nil { // those of an earlier try
+		return connector.Receipt{}, err
+	}
+	made, err := s.call(ctx, http.MethodPost, "auth/token/create/"+o.name, o.token(seconds))
+	if err == nil && made.Auth == nil {
+		err = errors.New("the server made a token and did not show it")
+	}
+	if err != nil {
+		return connector.Receipt{}, err
+	}
+	t, err := s.lookup(ctx, made.Auth.Accessor)
+	if errors.Is(err, errMissing) {
+		return connector.Receipt{}, errors.New("the token ended at once; another grant or revoke of it came in between")
+	}
+	if err == nil {
+		err = s.allow(ctx, o, t)
+	}
+	r := connector.Receipt{Detail: map[string]string{"accessor": made.Auth.Accessor}}
+	if err == nil && o.Kind == connector.Password {
+		err = s.makeLogin(ctx, o, made.Auth.Token, t, &r)
+	} else if err == nil {
+		s.handOver(o, made.Auth.Token, t, &r)
+	}
+	if errors.Is(err, connector.ErrRefused) { // nobody has it yet
+		err = errors.Join(err, s.end(ctx, o))
+	}
+	return r, err
+}
+
+// role is a token role that allows what was ordered and no more.
+func (o order) role(seconds int64) map[string]any {
+	return map[string]any{
+		// As one text: so allowed_parameters in the policy of Writ's account can
+		// limit what it may grant.
+		"allowed_policies":        strings.Join(o.Policies, ","),
+		"orphan":                  true, // it must not end with Writ's own login
+		"renewable":               false,
+		"token_type":              "service",
+		"token_no_default_policy": true,
+		"token_explicit_max_ttl":  seconds,
+		"token_bound_cidrs":       strings.Join(o.BoundCIDRs, ","),
+	}
+}
+
+func (o order) token(seconds int64) map[string]any {
+	return map[string]any{
+		"policies":          o.Policies,
+		"no_default_policy": true,
+		"renewable":         false,
+		"ttl":               fmt.Sprintf("%ds", seconds),
+		"explicit_max_ttl":  fmt.Sprintf("%ds", seconds),
+		"display_name":      o.name,
+		"meta": map[string]string{"writ_request": o.Request, "writ_serial": o.Serial, "writ_subject": o.Subject,
+			"writ_entitlement": o.Entitlement},
+	}
+}
+
+// slack is how much earlier than ordered access may end: whole seconds and clocks
+// that differ a little.
+const slack = 15 * time.Second
+
+// allow refuses a token that would end at another time than ordered, or that
+// could outlive its end.
+func (s *server) allow(ctx context.Context, o order, t token) error {
+	switch end := t.until(); {
+	case end.IsZero() || end.After(o.Until):
+		return final("the server would let the token live until %s, ordered was %s; see its clock", end.Format(time.RFC3339), o.Until.Format(time.RFC3339))
+	case end.Before(o.Until.Add(-slack)):
+		return final("the server would end the token at %s already, ordered was %s; see max_lease_ttl of auth/token, or the server's clock", end.Format(time.RFC3339), o.Until.Format(time.RFC3339))
+	}
+	reach, err := s.reach(ctx, t.Accessor)
+	if err == nil && len(reach) > 0 {
+		err = final("policies %s allow to write %s, by which the holder could keep access; name policies that do not", strings.Join(o.Policies, ", "), strings.Join(reach, ", "))
+	}
+	return err
+}
+
+// escapes are where somebody who may write could make access that no end of a
+// token ends.
+var escapes = []string{"auth/token/create-orphan", "auth/token/roles/any", "auth/approle/role/any", "identity/entity", "identity/entity-alias",
+	"identity/group", "sys/auth/any", "sys/policies/acl/any", "sys/policy/any"}
+
+// reach returns the escapes that a token may write.
+func (s *server) reach(ctx context.Context, accessor string) (open []string, err error) {
+	var can map[string][]string
+	err = s.read(ctx, http.MethodPost, "sys/capabilities-accessor", map[string]any{"accessor": accessor, "paths": escapes}, &can)
+	for _, path := range escapes {
+		if slices.ContainsFunc(can[path], func(c string) bool { return c == "create" || c == "update" || c == "root" }) {
+			open = append(open, path)
+		}
+	}
+	return open, err
+}
+
+// handOver gives out the token itself, by the names that the command lines of
+// both servers read.
+func (s *server) handOver(o order, text string, t token, r *connector.Receipt) {
+	sum := sha256.Sum256([]byte(text))
+	r.Fingerprint = "sha256:" + hex.EncodeToString(sum[:])
+	r.Credential = &connector.Credential{Kind: o.Kind, Until: t.until(), Env: map[string]connector.Secret{
+		"VAULT_ADDR":  connector.Conceal(s.holders),
+		"VAULT_TOKEN": connector.Conceal(text),
+	}}
+	if s.namespace != "" {
+		r.Credential.Env["VAULT_NAMESPACE"] = connector.Conceal(s.namespace)
+	}
+}
+
+// makeLogin lets a secrets engine make a login for the token, so that the server
+// ends it with the token, and has it live as long.
+func (s *server) makeLogin(ctx context.Context, o order, holder string, t token, r *connector.Receipt) error {
+	made, err := s.client.ask(ctx, holder, http.MethodGet, o.Read, nil)
+	switch {
+	case denied(err):
+		return final("policies %s do not allow to read %s; change grant.policies or grant.read", strings.Join(o.Policies, ", "), o.Read)
+	case errors.Is(err, errMissing):
+		return final("there is no %s; make that role or change grant.read", o.Read)
+	case err != nil:
+		return fmt.Errorf("read %s: %w", o.Read, err)
+	case made.LeaseID == "":
+		return final("%s makes nothing that ends: it has no lease; change grant.read", o.Read)
+	}
+	seconds := int64(time.Until(t.until()) / time.Second)
+	if made.Duration < seconds {
+		longer, err := s.call(ctx, http.MethodPost, "sys/leases/renew", map[string]any{"lease_id": made.LeaseID, "increment": seconds})
+		if err != nil {
+			return err
+		}
+		if made.Duration = longer.Duration; time.Duration(seconds-made.Duration)*time.Second > slack {
+			return final("%s makes logins for %d s at most, ordered are %d s; raise the max_ttl of that role", o.Read, made.Duration, seconds)
+		}
+	}
+	r.Detail["lease"] = made.LeaseID
+	return o.login(made.Data, t, r)
+}
+
+// login gives out the fields of what was made.
+func (o order) login(data json.RawMessage, t token, r *connector.Receipt) error {
+	var fields map[string]any
+	if json.Unmarshal(data, &fields) != nil {
+		return fmt.Errorf("what %s made cannot be read", o.Read)
+	}
+	env, sum, variables := map[string]connector.Secret{}, sha256.New(), o.variables()
+	for _, name := range slices.Sorted(maps.Keys(variables)) {
+		text, ok := fields[variables[name]].(string)
+		if !ok {
+			return final("what %s makes has no field %q; change grant.env", o.Read, variables[name])
+		}
+		env[name] = connector.Conceal(text)
+		fmt.Fprintf(sum, "%s=%s\n", name, text)
+	}
+	r.Fingerprint = "sha256:" + hex.EncodeToString(sum.Sum(nil))
+	r.Credential = &connector.Credential{Kind: o.Kind, Env: env, Until: t.until()}
+	return nil
+}
+
+// final is refuse for what fault puts words before.
+func final(format string, args ...any) error {
+	return fmt.Errorf(format+": %w", append(args, connector.ErrRefused)...)
+}

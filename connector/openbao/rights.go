@@ -1,0 +1,123 @@
+package openbao
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/writhq/writ/connector"
+)
+
+// A right is one line of the policy of Writ's own account.
+type right struct {
+	path string
+	can  []string // capabilities
+}
+
+// rights are all that Writ's account needs, besides the policy "default". The
+// reference page shows the same lines.
+var rights = []right{
+	{"sys/policies/acl/*", []string{"read"}},
+	{"auth/token/roles/writ-*", []string{"create", "read", "update", "delete"}},
+	{"auth/token/create/writ-*", []string{"update"}},
+	{"auth/token/lookup-accessor", []string{"update"}},
+	{"auth/token/accessors", []string{"list", "sudo"}},
+	{"sys/capabilities-accessor", []string{"update"}},
+	{"sys/leases/lookup", []string{"update"}},
+	{"sys/leases/renew", []string{"update"}},
+	{"sys/leases/lookup/auth/token/create/writ-*", []string{"list", "sudo"}},
+	{"sys/leases/revoke-prefix/auth/token/create/writ-*", []string{"update", "sudo"}},
+	{"identity/entity/name", []string{"list"}},
+	{"identity/entity/name/*", []string{"read"}},
+	{"identity/group/name", []string{"list"}},
+	{"identity/group/name/*", []string{"read"}},
+	{"identity/group/id/*", []string{"read"}},
+	{"identity/group/name/writ-*", []string{"create", "read", "update", "delete"}},
+}
+
+// String returns the line as it stands in a policy.
+func (r right) String() string {
+	return fmt.Sprintf("path %q { capabilities = [%s] }", r.path, `"`+strings.Join(r.can, `", "`)+`"`)
+}
+
+// rightFor returns the right that covers a path: the most exact one.
+func rightFor(path string) (best right) {
+	for _, r := range rights {
+		prefix, open := strings.CutSuffix(r.path, "*")
+		if (path == prefix || open && strings.HasPrefix(path, prefix)) && len(r.path) > len(best.path) {
+			best = r
+		}
+	}
+	return best
+}
+
+// call asks with Writ's own account. Where that may not, the error says which
+// line its policy lacks.
+func (s *server) call(ctx context.Context, method, path string, body any) (answer, error) {
+	token, err := s.me.speak(ctx)
+	if err != nil {
+		return answer{}, err
+	}
+	a, err := s.client.ask(ctx, token, method, path, body)
+	if denied(err) && s.me.forget(ctx, token) { // the login may have ended
+		if token, err = s.me.speak(ctx); err != nil {
+			return answer{}, err
+		}
+		a, err = s.client.ask(ctx, token, method, path, body)
+	}
+	if denied(err) {
+		return a, s.lacks(ctx, token, path, err)
+	}
+	return a, err
+}
+
+// lacks says why the server did not let Writ's account do something.
+func (s *server) lacks(ctx context.Context, token, path string, said error) error {
+	a, err := s.client.ask(ctx, token, http.MethodPost, "sys/capabilities-self", map[string]any{"paths": []string{path}})
+	if denied(err) {
+		return fmt.Errorf("%w; Writ's own token has ended or its policies lack \"default\"; renew it where tokenFrom or secretIdFrom points", said)
+	}
+	has := map[string]json.RawMessage{}
+	if err == nil {
+		err = json.Unmarshal(a.Data, &has)
+	}
+	var can []string
+	if err == nil {
+		err = json.Unmarshal(has[path], &can)
+	}
+	if err != nil {
+		return errors.Join(said, err)
+	}
+	need := rightFor(path)
+	missing := slices.DeleteFunc(slices.Clone(need.can), func(c string) bool { return slices.Contains(can, c) })
+	if len(missing) == 0 {
+		return fmt.Errorf("Writ's account may use %s, but not with these parameters; look for allowed_parameters in its policy: %w", path, connector.ErrRefused)
+	}
+	return fmt.Errorf("Writ's account lacks %s on %s; its policy needs the line: %s: %w", strings.Join(missing, ", "), path, need, connector.ErrRefused)
+}
+
+// read asks for the data at a path.
+func (s *server) read(ctx context.Context, method, path string, body, data any) error {
+	a, err := s.call(ctx, method, path, body)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(a.Data, data); err != nil {
+		return fmt.Errorf("%s: the answer cannot be read", path)
+	}
+	return nil
+}
+
+// keys lists what is below a path, which may be nothing.
+func (s *server) keys(ctx context.Context, path string) ([]string, error) {
+	var below struct{ Keys []string }
+	err := s.read(ctx, list, path, nil, &below)
+	if errors.Is(err, errMissing) {
+		err = nil
+	}
+	return below.Keys, err
+}
