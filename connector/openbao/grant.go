@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/writhq/writ/connector"
+	"github.com/writhq/writ/connector/openbao/rest"
 )
 
 // Grant makes the ordered access exist.
@@ -51,7 +52,7 @@ func (s *server) digest(ctx context.Context, o order) (string, error) {
 	for _, name := range o.Policies {
 		var p struct{ Policy string }
 		err := s.read(ctx, http.MethodGet, "sys/policies/acl/"+name, nil, &p)
-		if errors.Is(err, errMissing) {
+		if errors.Is(err, rest.ErrMissing) {
 			return "", final("policy %s does not exist; write it or change grant.policies", name)
 		}
 		if err != nil {
@@ -84,7 +85,7 @@ func (s *server) grantToken(ctx context.Context, o order, is state) (connector.R
 		return connector.Receipt{}, err
 	}
 	t, err := s.lookup(ctx, made.Auth.Accessor)
-	if errors.Is(err, errMissing) {
+	if errors.Is(err, rest.ErrMissing) {
 		return connector.Receipt{}, errors.New("the token ended at once; another grant or revoke of it came in between")
 	}
 	if err == nil {
@@ -184,11 +185,11 @@ func (s *server) handOver(o order, text string, t token, r *connector.Receipt) {
 // makeLogin lets a secrets engine make a login for the token, so that the server
 // ends it with the token, and has it live as long.
 func (s *server) makeLogin(ctx context.Context, o order, holder string, t token, r *connector.Receipt) error {
-	made, err := s.client.ask(ctx, holder, http.MethodGet, o.Read, nil)
+	made, err := s.client.Ask(ctx, holder, http.MethodGet, o.Read, nil)
 	switch {
-	case denied(err):
+	case rest.Denied(err):
 		return final("policies %s do not allow to read %s; change grant.policies or grant.read", strings.Join(o.Policies, ", "), o.Read)
-	case errors.Is(err, errMissing):
+	case errors.Is(err, rest.ErrMissing):
 		return final("there is no %s; make that role or change grant.read", o.Read)
 	case err != nil:
 		return fmt.Errorf("read %s: %w", o.Read, err)

@@ -7,10 +7,9 @@ import (
 	"fmt"
 	"net/http"
 	"time"
-)
 
-// health is the path that answers without a token and in no namespace.
-const health = "sys/health"
+	"github.com/writhq/writ/connector/openbao/rest"
+)
 
 // A state is what the server says of itself.
 type state struct {
@@ -23,7 +22,7 @@ type state struct {
 // state asks the server. Whatever the status, which tells the part of a node in
 // its cluster, the answer is the same.
 func (s *server) state(ctx context.Context) (state, error) {
-	_, data, err := s.client.send(ctx, "", http.MethodGet, health, nil)
+	_, data, err := s.client.Send(ctx, "", http.MethodGet, rest.Health, nil)
 	if err != nil {
 		return state{}, err
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/writhq/writ/connector"
+	"github.com/writhq/writ/connector/openbao/rest"
 )
 
 // List calls f for every token, for every group that gives its members policies,
@@ -41,7 +42,7 @@ func (s *server) each(ctx context.Context, f func(token) error) error {
 		if err == nil {
 			err = f(t)
 		}
-		if err != nil && !errors.Is(err, errMissing) {
+		if err != nil && !errors.Is(err, rest.ErrMissing) {
 			return err
 		}
 	}
@@ -58,7 +59,7 @@ func (s *server) eachGroup(ctx context.Context, f func(connector.Observation) er
 		if err == nil && len(g.Policies) > 0 && len(g.Entities)+len(g.Groups) > 0 {
 			err = f(g.observation())
 		}
-		if err != nil && !errors.Is(err, errMissing) {
+		if err != nil && !errors.Is(err, rest.ErrMissing) {
 			return err
 		}
 	}
@@ -77,7 +78,7 @@ func (s *server) eachEntity(ctx context.Context, f func(connector.Observation) e
 			err = f(connector.Observation{External: "entity " + e.Name, State: connector.Present,
 				Detail: map[string]string{"kind": "entity", "policies": strings.Join(e.Policies, ", ")}})
 		}
-		if err != nil && !errors.Is(err, errMissing) {
+		if err != nil && !errors.Is(err, rest.ErrMissing) {
 			return err
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/writhq/writ/connector"
+	"github.com/writhq/writ/connector/openbao/rest"
 )
 
 // An entity is what the server says of one.
@@ -36,7 +37,7 @@ type group struct {
 // what the other wrote.
 func (s *server) grantMembership(ctx context.Context, o order) (connector.Receipt, error) {
 	e, err := s.entity(ctx, o)
-	if errors.Is(err, errMissing) {
+	if errors.Is(err, rest.ErrMissing) {
 		err = final("entity %s does not exist; create it or change grant.entity", o.Entity)
 	}
 	if err != nil {
@@ -69,7 +70,7 @@ func (s *server) others(ctx context.Context, o order, e entity) (by []string, er
 	for _, id := range e.Groups {
 		var g group
 		err := s.read(ctx, http.MethodGet, "identity/group/id/"+id, nil, &g)
-		if err != nil && !errors.Is(err, errMissing) {
+		if err != nil && !errors.Is(err, rest.ErrMissing) {
 			return nil, err
 		}
 		if !strings.HasPrefix(g.Name, prefix) && slices.ContainsFunc(g.Policies, entitled) {
@@ -82,11 +83,11 @@ func (s *server) others(ctx context.Context, o order, e entity) (by []string, er
 // revokeMembership removes the group. What somebody else gave the entity since is
 // not Writ's to take, but then the access has not ended.
 func (s *server) revokeMembership(ctx context.Context, o order, granted bool) error {
-	if _, err := s.call(ctx, http.MethodDelete, "identity/group/name/"+o.name, nil); err != nil && !errors.Is(err, errMissing) || !granted {
+	if _, err := s.call(ctx, http.MethodDelete, "identity/group/name/"+o.name, nil); err != nil && !errors.Is(err, rest.ErrMissing) || !granted {
 		return err
 	}
 	e, err := s.entity(ctx, o)
-	if errors.Is(err, errMissing) {
+	if errors.Is(err, rest.ErrMissing) {
 		return nil
 	}
 	var by []string
@@ -102,13 +103,13 @@ func (s *server) revokeMembership(ctx context.Context, o order, granted bool) er
 func (s *server) observeMembership(ctx context.Context, o order, r connector.Receipt) (connector.Observation, error) {
 	g, err := s.group(ctx, o.name)
 	if err == nil && len(g.Entities)+len(g.Groups) == 0 {
-		err = errMissing // the entity is gone, and the server took it out
+		err = rest.ErrMissing // the entity is gone, and the server took it out
 	}
 	if err != nil {
 		return connector.Observation{}, err
 	}
 	e, err := s.entity(ctx, o)
-	if err != nil && !errors.Is(err, errMissing) {
+	if err != nil && !errors.Is(err, rest.ErrMissing) {
 		return connector.Observation{}, err
 	}
 	by, err := s.others(ctx, o, e)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/writhq/writ/connector"
+	"github.com/writhq/writ/connector/openbao/rest"
 )
 
 // Observe reads what is there for the order.
@@ -26,7 +27,7 @@ func (s *server) Observe(ctx context.Context, co connector.Order, r connector.Re
 	} else if err == nil {
 		seen, err = s.observeToken(ctx, o, r)
 	}
-	if errors.Is(err, errMissing) {
+	if errors.Is(err, rest.ErrMissing) {
 		return connector.Observation{State: connector.Absent}, nil
 	}
 	if err != nil {
@@ -68,11 +69,11 @@ func (t token) request() string {
 	return ""
 }
 
-// lookup reads a token by its accessor, or returns errMissing.
+// lookup reads a token by its accessor, or returns ErrMissing.
 func (s *server) lookup(ctx context.Context, accessor string) (t token, err error) {
 	err = s.read(ctx, http.MethodPost, "auth/token/lookup-accessor", map[string]string{"accessor": accessor}, &t)
-	if is(err, "invalid accessor") {
-		err = errMissing
+	if rest.Says(err, "invalid accessor") {
+		err = rest.ErrMissing
 	}
 	return t, err
 }
@@ -81,7 +82,7 @@ func (s *server) lookup(ctx context.Context, accessor string) (t token, err erro
 // that, else among all there are.
 func (s *server) find(ctx context.Context, o order, accessor string) (t token, err error) {
 	if accessor != "" {
-		if t, err = s.lookup(ctx, accessor); !errors.Is(err, errMissing) {
+		if t, err = s.lookup(ctx, accessor); !errors.Is(err, rest.ErrMissing) {
 			return t, err
 		}
 	}
@@ -96,7 +97,7 @@ func (s *server) find(ctx context.Context, o order, accessor string) (t token, e
 	case errors.Is(err, found):
 		return t, nil
 	case err == nil:
-		err = errMissing // it has just ended
+		err = rest.ErrMissing // it has just ended
 	}
 	return t, err
 }
@@ -104,7 +105,7 @@ func (s *server) find(ctx context.Context, o order, accessor string) (t token, e
 func (s *server) observeToken(ctx context.Context, o order, r connector.Receipt) (connector.Observation, error) {
 	live, err := s.leases(ctx, o)
 	if err == nil && len(live) == 0 {
-		err = errMissing
+		err = rest.ErrMissing
 	}
 	if err != nil {
 		return connector.Observation{}, err
@@ -131,8 +132,8 @@ func (s *server) observeToken(ctx context.Context, o order, r connector.Receipt)
 		},
 	} {
 		ways, err := look()
-		if is(err, "invalid accessor") {
-			err = errMissing
+		if rest.Says(err, "invalid accessor") {
+			err = rest.ErrMissing
 		}
 		if err != nil {
 			return connector.Observation{}, err
@@ -216,7 +217,7 @@ func (s *server) roleDiffers(ctx context.Context, o order) (ways []string, err e
 		Orphan    bool     `json:"orphan"`
 	}
 	err = s.read(ctx, http.MethodGet, "auth/token/roles/"+o.name, nil, &is)
-	if errors.Is(err, errMissing) {
+	if errors.Is(err, rest.ErrMissing) {
 		return []string{"the token role it was made by is gone"}, nil
 	}
 	if err == nil && (!same(is.Policies, o.Policies) || len(is.Globs)+len(is.Entities) > 0 || is.Period != 0 || is.Max == 0 || is.Renewable || !is.Orphan) {
@@ -232,7 +233,7 @@ func (s *server) grown(ctx context.Context, o order, r connector.Receipt) ([]str
 		return nil, nil
 	}
 	now, err := s.digest(ctx, o)
-	if errors.Is(err, connector.ErrRefused) && !denied(err) || err == nil && now != was {
+	if errors.Is(err, connector.ErrRefused) && !rest.Denied(err) || err == nil && now != was {
 		return []string{"the text of its policies has been changed since the grant"}, nil
 	}
 	return nil, err
@@ -246,7 +247,7 @@ func (s *server) leaseDiffers(ctx context.Context, r connector.Receipt) ([]strin
 		return nil, nil
 	}
 	_, err := s.call(ctx, http.MethodPost, "sys/leases/lookup", map[string]string{"lease_id": lease})
-	if is(err, "invalid lease") {
+	if rest.Says(err, "invalid lease") {
 		return []string{"the login " + lease + " has ended"}, nil
 	}
 	return nil, err

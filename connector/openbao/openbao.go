@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/writhq/writ/connector"
+	"github.com/writhq/writ/connector/openbao/rest"
 )
 
 // Driver opens connectors to OpenBao and Vault servers.
@@ -98,9 +99,9 @@ func (Driver) Open(_ context.Context, data json.RawMessage, env connector.Env) (
 		return nil, fmt.Errorf("openbao: configuration of target %s: %w", env.Target, err)
 	}
 	err := c.check()
-	var to *client
+	var to *rest.Client
 	if err == nil {
-		to, err = newClient(c)
+		to, err = rest.New(c.Address, c.CAFile, c.Namespace)
 	}
 	for _, ref := range []string{c.TokenFrom, c.SecretIDFrom} {
 		if err == nil && ref != "" {
@@ -114,14 +115,14 @@ func (Driver) Open(_ context.Context, data json.RawMessage, env connector.Env) (
 	if c.HolderAddress != "" {
 		holders = c.HolderAddress
 	}
-	me := &account{client: to, config: c, secret: env.Secret, turn: make(chan struct{}, 1)}
+	me := rest.NewAccount(to, rest.Login{TokenFrom: c.TokenFrom, RoleID: c.RoleID, SecretIDFrom: c.SecretIDFrom, Mount: c.LoginMount}, env.Secret)
 	return &server{client: to, me: me, namespace: c.Namespace, holders: strings.TrimSuffix(holders, "/")}, nil
 }
 
 // A server is one cluster that Writ has an account on.
 type server struct {
-	client    *client
-	me        *account
+	client    *rest.Client
+	me        *rest.Account
 	namespace string
 	holders   string // the address they use
 }
@@ -130,8 +131,8 @@ type server struct {
 func (s *server) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	s.me.leave(ctx)
-	s.client.http.CloseIdleConnections()
+	s.me.Leave(ctx)
+	s.client.Close()
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/writhq/writ/connector"
+	"github.com/writhq/writ/connector/openbao/rest"
 )
 
 // Revoke makes the ordered access not exist. What a token made, its child tokens
@@ -28,7 +29,7 @@ func (s *server) Revoke(ctx context.Context, co connector.Order, r connector.Rec
 // end ends what a request has. First goes the role, without which nobody can make
 // another token for it, also no call that is late; then the tokens.
 func (s *server) end(ctx context.Context, o order) error {
-	if _, err := s.call(ctx, http.MethodDelete, "auth/token/roles/"+o.name, nil); err != nil && !errors.Is(err, errMissing) {
+	if _, err := s.call(ctx, http.MethodDelete, "auth/token/roles/"+o.name, nil); err != nil && !errors.Is(err, rest.ErrMissing) {
 		return err
 	}
 	if err := s.endTokens(ctx, o); err != nil {

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/writhq/writ/connector"
+	"github.com/writhq/writ/connector/openbao/rest"
 )
 
 // A right is one line of the policy of Writ's own account.
@@ -57,19 +58,19 @@ func rightFor(path string) (best right) {
 
 // call asks with Writ's own account. Where that may not, the error says which
 // line its policy lacks.
-func (s *server) call(ctx context.Context, method, path string, body any) (answer, error) {
-	token, err := s.me.speak(ctx)
+func (s *server) call(ctx context.Context, method, path string, body any) (rest.Answer, error) {
+	token, err := s.me.Speak(ctx)
 	if err != nil {
-		return answer{}, err
+		return rest.Answer{}, err
 	}
-	a, err := s.client.ask(ctx, token, method, path, body)
-	if denied(err) && s.me.forget(ctx, token) { // the login may have ended
-		if token, err = s.me.speak(ctx); err != nil {
-			return answer{}, err
+	a, err := s.client.Ask(ctx, token, method, path, body)
+	if rest.Denied(err) && s.me.Forget(ctx, token) { // the login may have ended
+		if token, err = s.me.Speak(ctx); err != nil {
+			return rest.Answer{}, err
 		}
-		a, err = s.client.ask(ctx, token, method, path, body)
+		a, err = s.client.Ask(ctx, token, method, path, body)
 	}
-	if denied(err) {
+	if rest.Denied(err) {
 		return a, s.lacks(ctx, token, path, err)
 	}
 	return a, err
@@ -77,8 +78,8 @@ func (s *server) call(ctx context.Context, method, path string, body any) (answe
 
 // lacks says why the server did not let Writ's account do something.
 func (s *server) lacks(ctx context.Context, token, path string, said error) error {
-	a, err := s.client.ask(ctx, token, http.MethodPost, "sys/capabilities-self", map[string]any{"paths": []string{path}})
-	if denied(err) {
+	a, err := s.client.Ask(ctx, token, http.MethodPost, "sys/capabilities-self", map[string]any{"paths": []string{path}})
+	if rest.Denied(err) {
 		return fmt.Errorf("%w; Writ's own token has ended or its policies lack \"default\"; renew it where tokenFrom or secretIdFrom points", said)
 	}
 	has := map[string]json.RawMessage{}
@@ -115,8 +116,8 @@ func (s *server) read(ctx context.Context, method, path string, body, data any) 
 // keys lists what is below a path, which may be nothing.
 func (s *server) keys(ctx context.Context, path string) ([]string, error) {
 	var below struct{ Keys []string }
-	err := s.read(ctx, list, path, nil, &below)
-	if errors.Is(err, errMissing) {
+	err := s.read(ctx, rest.List, path, nil, &below)
+	if errors.Is(err, rest.ErrMissing) {
 		err = nil
 	}
 	return below.Keys, err

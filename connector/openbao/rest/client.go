@@ -1,4 +1,6 @@
-package openbao
+// Package rest speaks the HTTP API, version 1, that OpenBao and HashiCorp Vault
+// share: one question and its answer, and the login of who asks.
+package rest
 
 import (
 	"bytes"
@@ -20,27 +22,28 @@ import (
 // maxAnswer bounds what is read of an answer: the accessors of some 500,000 tokens.
 const maxAnswer = 16 << 20
 
-// A client speaks the HTTP API to one address, whoever it speaks for.
-type client struct {
+// A Client speaks to one address, whoever it speaks for.
+type Client struct {
 	http      *http.Client
 	address   string
 	namespace string
 }
 
-// newClient returns a client that goes nowhere but to the address: not through a
-// proxy of this process's environment, and not where the server would send it.
-func newClient(c config) (*client, error) {
+// New returns a client that goes nowhere but to the address: not through a proxy
+// of this process's environment, and not where the server would send it. PEM
+// certificates in caFile vouch for the server; empty: those of the system.
+func New(address, caFile, namespace string) (*Client, error) {
 	trust := &tls.Config{MinVersion: tls.VersionTLS12}
-	if c.CAFile != "" {
-		pem, err := os.ReadFile(c.CAFile)
+	if caFile != "" {
+		pem, err := os.ReadFile(caFile)
 		if err != nil {
 			return nil, fmt.Errorf("caFile: %w", err)
 		}
 		if trust.RootCAs = x509.NewCertPool(); !trust.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("caFile %s holds no certificate", c.CAFile)
+			return nil, fmt.Errorf("caFile %s holds no certificate", caFile)
 		}
 	}
-	return &client{
+	return &Client{
 		http: &http.Client{
 			Timeout: 30 * time.Second,
 			Transport: &http.Transport{
@@ -53,13 +56,16 @@ func newClient(c config) (*client, error) {
 			},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		address:   strings.TrimSuffix(c.Address, "/"),
-		namespace: c.Namespace,
+		address:   strings.TrimSuffix(address, "/"),
+		namespace: namespace,
 	}, nil
 }
 
-// An answer is what the API answers with; which part is filled depends on the path.
-type answer struct {
+// Close closes the connections that are not in use.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// An Answer is what the API answers with; which part is filled depends on the path.
+type Answer struct {
 	Data     json.RawMessage `json:"data"`
 	LeaseID  string          `json:"lease_id"`
 	Duration int64           `json:"lease_duration"` // of the lease, seconds
@@ -72,33 +78,34 @@ type answer struct {
 	Errors *[]string `json:"errors"`
 }
 
-// A refusal is what the server said instead of doing it.
-type refusal struct {
-	status int
-	said   string
+// A Refusal is what the server said instead of doing it.
+type Refusal struct {
+	Status int    // of HTTP
+	Said   string // empty: nothing, or what answered was not the server
 }
 
-func (r refusal) Error() string {
-	if r.said == "" {
-		return fmt.Sprintf("the server answers %d %s", r.status, http.StatusText(r.status))
+// Error says what the server said.
+func (r Refusal) Error() string {
+	if r.Said == "" {
+		return fmt.Sprintf("the server answers %d %s", r.Status, http.StatusText(r.Status))
 	}
-	return fmt.Sprintf("the server says: %s (%d)", r.said, r.status)
+	return fmt.Sprintf("the server says: %s (%d)", r.Said, r.Status)
 }
 
-// errMissing is that there is nothing at a path, in the server's own word.
-var errMissing = errors.New("it is not there")
+// ErrMissing is that there is nothing at a path, in the server's own word.
+var ErrMissing = errors.New("it is not there")
 
-// list is the method that lists what is below a path.
-const list = "LIST"
+// List is the method that lists what is below a path.
+const List = "LIST"
 
-// ask sends one question with a token and returns the answer. The errors are
-// errMissing, a refusal, and what happened on the way.
-func (c *client) ask(ctx context.Context, token, method, path string, body any) (answer, error) {
-	status, data, err := c.send(ctx, token, method, path, body)
+// Ask sends one question with a token and returns the answer. The errors are
+// ErrMissing, a Refusal, and what happened on the way.
+func (c *Client) Ask(ctx context.Context, token, method, path string, body any) (Answer, error) {
+	status, data, err := c.Send(ctx, token, method, path, body)
 	if err != nil {
-		return answer{}, err
+		return Answer{}, err
 	}
-	var a answer
+	var a Answer
 	broken := len(data) > 0 && json.Unmarshal(data, &a) != nil
 	switch {
 	case status/100 == 2 && !broken:
@@ -106,17 +113,17 @@ func (c *client) ask(ctx context.Context, token, method, path string, body any) 
 	case status/100 == 2:
 		return a, errors.New("the answer is none of OpenBao's or Vault's; see where address leads")
 	case status == http.StatusNotFound && !broken && a.Errors != nil && len(*a.Errors) == 0:
-		return a, errMissing
+		return a, ErrMissing
 	case a.Errors == nil:
-		return a, refusal{status, ""} // whatever a proxy before the server wrote is not repeated
+		return a, Refusal{status, ""} // whatever a proxy before the server wrote is not repeated
 	}
-	return a, refusal{status, plain(*a.Errors)}
+	return a, Refusal{status, plain(*a.Errors)}
 }
 
-// send sends one question and returns what came back, which no redirect can bend.
-func (c *client) send(ctx context.Context, token, method, path string, body any) (int, []byte, error) {
+// Send sends one question and returns what came back, which no redirect can bend.
+func (c *Client) Send(ctx context.Context, token, method, path string, body any) (int, []byte, error) {
 	u := c.address + "/v1/" + escape(path)
-	if method == list {
+	if method == List {
 		method, u = http.MethodGet, u+"?list=true"
 	}
 	var content io.Reader
@@ -135,7 +142,7 @@ func (c *client) send(ctx context.Context, token, method, path string, body any)
 	if token != "" {
 		req.Header.Set("X-Vault-Token", token)
 	}
-	if c.namespace != "" && path != health {
+	if c.namespace != "" && path != Health {
 		req.Header.Set("X-Vault-Namespace", c.namespace)
 	}
 	res, err := c.http.Do(req)
@@ -162,6 +169,9 @@ func unwrapped(err error) error {
 	return err
 }
 
+// Health is the path that answers without a token and in no namespace.
+const Health = "sys/health"
+
 // escape makes a URL of a path, whose elements may hold anything but a slash.
 func escape(path string) string {
 	elements := strings.Split(path, "/")
@@ -180,14 +190,14 @@ func plain(said []string) string {
 	return strings.Join(strings.Fields(text), " ")
 }
 
-// is reports whether err is what the server said with these words.
-func is(err error, words string) bool {
-	var r refusal
-	return errors.As(err, &r) && strings.Contains(r.said, words)
+// Says reports whether err is what the server said with these words.
+func Says(err error, words string) bool {
+	var r Refusal
+	return errors.As(err, &r) && strings.Contains(r.Said, words)
 }
 
-// denied reports whether err is that the server does not let the token do it.
-func denied(err error) bool {
-	var r refusal
-	return errors.As(err, &r) && r.status == http.StatusForbidden
+// Denied reports whether err is that the server does not let the token do it.
+func Denied(err error) bool {
+	var r Refusal
+	return errors.As(err, &r) && r.Status == http.StatusForbidden
 }
