@@ -199,6 +199,65 @@ func TestPipelineToPostgres(t *testing.T) {
 	p.verified()
 }
 
+// TestPipelineToOpenBao is ci-to-openbao on a real Vault.
+func TestPipelineToOpenBao(t *testing.T) {
+	v := realtest.Vault(t)
+	bao := func(token, name string, args ...string) (string, error) {
+		cmd := exec.CommandContext(t.Context(), name, args...)
+		cmd.Env = append(os.Environ(), "BAO="+v.Path, "VAULT_ADDR=http://"+v.Addr, "VAULT_TOKEN="+token, "HOME="+t.TempDir())
+		var problem bytes.Buffer
+		cmd.Stderr = &problem
+		out, err := cmd.Output()
+		if err != nil {
+			err = fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, problem.String())
+		}
+		return string(out), err
+	}
+	if _, err := bao(v.Token, v.Path, "kv", "put", "secret/production/app", "pin=1234"); err != nil {
+		t.Fatal(err)
+	}
+	example := copyExample(t, "ci-to-openbao", "127.0.0.1:8200", v.Addr)
+	secretID, err := bao(v.Token, filepath.Join(example, "setup.sh"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	none := func(when string) { // each token that Writ makes has a role of its own
+		if roles, err := bao(v.Token, v.Path, "list", "auth/token/roles"); err == nil {
+			t.Errorf("%s there are token roles: %s", when, roles)
+		}
+	}
+	data := t.TempDir()
+	write(t, filepath.Join(data, "secrets", "bao"), secretID)
+
+	p := start(t, example, data)
+	id := p.request("service/ci", "secrets/production", "--for", "24h", "--why", "release 42 rolls out")
+	p.run("human/lee", "approve", id, "--yes")
+	if _, err := p.try("service/ci", "claim", id); err == nil {
+		t.Error("a token was given before security approved")
+	}
+	none("before security approved")
+	p.run("human/sam", "approve", id, "--yes")
+	p.reach("service/ci", id, "active")
+	env := p.env("service/ci", id)
+	if roles, err := bao(v.Token, v.Path, "list", "auth/token/roles"); !strings.Contains(roles, "writ-") {
+		t.Errorf("there is no token role: %q, %v", roles, err)
+	}
+	read := []string{"kv", "get", "-field=pin", "secret/production/app"}
+	if pin, err := bao(env["VAULT_TOKEN"], v.Path, read...); strings.TrimSpace(pin) != "1234" {
+		t.Errorf("the pipeline reads %q, %v", pin, err)
+	}
+	if _, err := bao(env["VAULT_TOKEN"], v.Path, "kv", "put", "secret/production/app", "pin=0"); err == nil {
+		t.Error("the token allows to write")
+	}
+	p.run("service/ci", "release", id)
+	p.reach("service/ci", id, "closed")
+	if _, err := bao(env["VAULT_TOKEN"], v.Path, read...); err == nil || !strings.Contains(err.Error(), "403") {
+		t.Errorf("the token after its release: %v", err)
+	}
+	none("after the release")
+	p.verified()
+}
+
 // TestThirdPartyKey is third-party-api-key with its protected service.
 func TestThirdPartyKey(t *testing.T) {
 	p := start(t, "third-party-api-key", t.TempDir())

@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/writhq/writ/connector"
 	"github.com/writhq/writ/connector/issuer"
+	"github.com/writhq/writ/connector/openbao"
 	"github.com/writhq/writ/connector/postgres"
 	"github.com/writhq/writ/connector/redis"
 )
@@ -11,6 +12,7 @@ import (
 func connectors(authority *issuer.Issuer) map[string]connector.Driver {
 	return map[string]connector.Driver{
 		"issuer":   issuer.Driver{Issuer: authority},
+		"openbao":  openbao.Driver{},
 		"postgres": postgres.Driver{},
 		"redis":    redis.Driver{},
 	}

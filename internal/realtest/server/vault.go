@@ -20,6 +20,7 @@ import (
 type Vault struct {
 	Addr  string // host:port
 	Token string // of its root
+	Path  string // of the program, which is its command line, too
 
 	process *process
 }
@@ -73,7 +74,7 @@ func startVault(ctx context.Context, bin string) (*Vault, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &Vault{Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), Token: "root"}
+	v := &Vault{Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), Token: "root", Path: bin}
 	v.process, err = start(spec{path: bin, dir: dir, throwaway: true, quit: syscall.SIGKILL, env: []string{"HOME=" + dir, "TZ=UTC"},
 		args: []string{"server", "-dev", "-dev-listen-address=" + v.Addr, "-dev-root-token-id=" + v.Token, "-dev-no-store-token"}})
 	if err != nil {
