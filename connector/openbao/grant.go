@@ -4,10 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -91,16 +89,13 @@ func (s *server) grantToken(ctx context.Context, o order, is state) (connector.R
 	if err == nil {
 		err = s.allow(ctx, o, t)
 	}
-	r := connector.Receipt{Detail: map[string]string{"accessor": made.Auth.Accessor}}
-	if err == nil && o.Kind == connector.Password {
-		err = s.makeLogin(ctx, o, made.Auth.Token, t, &r)
-	} else if err == nil {
-		s.handOver(o, made.Auth.Token, t, &r)
-	}
 	if errors.Is(err, connector.ErrRefused) { // nobody has it yet
 		err = errors.Join(err, s.end(ctx, o))
 	}
-	return r, err
+	if err != nil {
+		return connector.Receipt{}, err
+	}
+	return s.handOver(o, made.Auth.Token, t), nil
 }
 
 // role is a token role that allows what was ordered and no more.
@@ -115,6 +110,11 @@ func (o order) role(seconds int64) map[string]any {
 		"token_no_default_policy": true,
 		"token_explicit_max_ttl":  seconds,
 		"token_bound_cidrs":       strings.Join(o.BoundCIDRs, ","),
+
+		// What somebody may have set on a role that is there already.
+		"allowed_policies_glob":  "",
+		"allowed_entity_aliases": "",
+		"token_period":           0,
 	}
 }
 
@@ -168,66 +168,19 @@ func (s *server) reach(ctx context.Context, accessor string) (open []string, err
 	return open, err
 }
 
-// handOver gives out the token itself, by the names that the command lines of
-// both servers read.
-func (s *server) handOver(o order, text string, t token, r *connector.Receipt) {
-	sum := sha256.Sum256([]byte(text))
-	r.Fingerprint = "sha256:" + hex.EncodeToString(sum[:])
-	r.Credential = &connector.Credential{Kind: o.Kind, Until: t.until(), Env: map[string]connector.Secret{
-		"VAULT_ADDR":  connector.Conceal(s.holders),
-		"VAULT_TOKEN": connector.Conceal(text),
-	}}
+// handOver gives out the token, by the names that the command lines of both
+// servers read.
+func (s *server) handOver(o order, text string, t token) connector.Receipt {
+	env := map[string]connector.Secret{"VAULT_ADDR": connector.Conceal(s.holders), "VAULT_TOKEN": connector.Conceal(text)}
 	if s.namespace != "" {
-		r.Credential.Env["VAULT_NAMESPACE"] = connector.Conceal(s.namespace)
+		env["VAULT_NAMESPACE"] = connector.Conceal(s.namespace)
 	}
-}
-
-// makeLogin lets a secrets engine make a login for the token, so that the server
-// ends it with the token, and has it live as long.
-func (s *server) makeLogin(ctx context.Context, o order, holder string, t token, r *connector.Receipt) error {
-	made, err := s.client.Ask(ctx, holder, http.MethodGet, o.Read, nil)
-	switch {
-	case rest.Denied(err):
-		return final("policies %s do not allow to read %s; change grant.policies or grant.read", strings.Join(o.Policies, ", "), o.Read)
-	case errors.Is(err, rest.ErrMissing):
-		return final("there is no %s; make that role or change grant.read", o.Read)
-	case err != nil:
-		return fmt.Errorf("read %s: %w", o.Read, err)
-	case made.LeaseID == "":
-		return final("%s makes nothing that ends: it has no lease; change grant.read", o.Read)
+	sum := sha256.Sum256([]byte(text))
+	return connector.Receipt{
+		Fingerprint: "sha256:" + hex.EncodeToString(sum[:]),
+		Detail:      map[string]string{"accessor": t.Accessor},
+		Credential:  &connector.Credential{Kind: o.Kind, Env: env, Until: t.until()},
 	}
-	seconds := int64(time.Until(t.until()) / time.Second)
-	if made.Duration < seconds {
-		longer, err := s.call(ctx, http.MethodPost, "sys/leases/renew", map[string]any{"lease_id": made.LeaseID, "increment": seconds})
-		if err != nil {
-			return err
-		}
-		if made.Duration = longer.Duration; time.Duration(seconds-made.Duration)*time.Second > slack {
-			return final("%s makes logins for %d s at most, ordered are %d s; raise the max_ttl of that role", o.Read, made.Duration, seconds)
-		}
-	}
-	r.Detail["lease"] = made.LeaseID
-	return o.login(made.Data, t, r)
-}
-
-// login gives out the fields of what was made.
-func (o order) login(data json.RawMessage, t token, r *connector.Receipt) error {
-	var fields map[string]any
-	if json.Unmarshal(data, &fields) != nil {
-		return fmt.Errorf("what %s made cannot be read", o.Read)
-	}
-	env, sum, variables := map[string]connector.Secret{}, sha256.New(), o.variables()
-	for _, name := range slices.Sorted(maps.Keys(variables)) {
-		text, ok := fields[variables[name]].(string)
-		if !ok {
-			return final("what %s makes has no field %q; change grant.env", o.Read, variables[name])
-		}
-		env[name] = connector.Conceal(text)
-		fmt.Fprintf(sum, "%s=%s\n", name, text)
-	}
-	r.Fingerprint = "sha256:" + hex.EncodeToString(sum.Sum(nil))
-	r.Credential = &connector.Credential{Kind: o.Kind, Env: env, Until: t.until()}
-	return nil
 }
 
 // final is refuse for what fault puts words before.

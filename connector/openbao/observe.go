@@ -122,7 +122,6 @@ func (s *server) observeToken(ctx context.Context, o order, r connector.Receipt)
 	for _, look := range []func() ([]string, error){
 		func() ([]string, error) { return s.roleDiffers(ctx, o) },
 		func() ([]string, error) { return s.grown(ctx, o, r) },
-		func() ([]string, error) { return s.leaseDiffers(ctx, r) },
 		func() ([]string, error) {
 			open, err := s.reach(ctx, t.Accessor)
 			if len(open) > 0 {
@@ -235,20 +234,6 @@ func (s *server) grown(ctx context.Context, o order, r connector.Receipt) ([]str
 	now, err := s.digest(ctx, o)
 	if errors.Is(err, connector.ErrRefused) && !rest.Denied(err) || err == nil && now != was {
 		return []string{"the text of its policies has been changed since the grant"}, nil
-	}
-	return nil, err
-}
-
-// leaseDiffers says that what a secrets engine made is gone, where the receipt
-// shows that it made something.
-func (s *server) leaseDiffers(ctx context.Context, r connector.Receipt) ([]string, error) {
-	lease := r.Detail["lease"]
-	if lease == "" {
-		return nil, nil
-	}
-	_, err := s.call(ctx, http.MethodPost, "sys/leases/lookup", map[string]string{"lease_id": lease})
-	if rest.Says(err, "invalid lease") {
-		return []string{"the login " + lease + " has ended"}, nil
 	}
 	return nil, err
 }

@@ -1,10 +1,9 @@
-// Package openbao gives access to what OpenBao, or HashiCorp Vault, guards, in
-// three kinds:
+// Package openbao gives access to what OpenBao, or HashiCorp Vault, guards, in two
+// kinds:
 //
 // An api-key is a token made for one request, with the entitled policies, that
-// cannot be renewed. A password is what a secrets engine makes for such a token:
-// the login of a database, say, which ends with the token. A membership gives an
-// identity entity that exists the entitled policies.
+// cannot be renewed. A membership gives an identity entity that exists the
+// entitled policies.
 //
 // It speaks the HTTP API that both servers share, version 1.
 package openbao
@@ -28,12 +27,12 @@ import (
 // Driver opens connectors to OpenBao and Vault servers.
 type Driver struct{}
 
-// Manifest says what the server can do. It ends tokens, and what was made for
-// them, by itself; it knows no end of a membership, whose Observation.Until is zero.
+// Manifest says what the server can do. It ends tokens by itself; it knows no end
+// of a membership, whose Observation.Until is zero.
 func (Driver) Manifest() connector.Manifest {
 	return connector.Manifest{
 		Name:         "openbao",
-		Summary:      "OpenBao or Vault: a token for each grant, what a secrets engine makes, or policies for an entity",
+		Summary:      "OpenBao or Vault: a token for each grant, or policies for an entity",
 		Kinds:        []connector.Kind{connector.APIKey, connector.Membership},
 		SelfExpiring: true,
 		Readable:     true,

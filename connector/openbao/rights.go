@@ -28,8 +28,6 @@ var rights = []right{
 	{"auth/token/lookup-accessor", []string{"update"}},
 	{"auth/token/accessors", []string{"list", "sudo"}},
 	{"sys/capabilities-accessor", []string{"update"}},
-	{"sys/leases/lookup", []string{"update"}},
-	{"sys/leases/renew", []string{"update"}},
 	{"sys/leases/lookup/auth/token/create/writ-*", []string{"list", "sudo"}},
 	{"sys/leases/revoke-prefix/auth/token/create/writ-*", []string{"update", "sudo"}},
 	{"identity/entity/name", []string{"list"}},
@@ -37,7 +35,7 @@ var rights = []right{
 	{"identity/group/name", []string{"list"}},
 	{"identity/group/name/*", []string{"read"}},
 	{"identity/group/id/*", []string{"read"}},
-	{"identity/group/name/writ-*", []string{"create", "read", "update", "delete"}},
+	{"identity/group/name/writ-*", []string{"read", "update", "delete"}},
 }
 
 // String returns the line as it stands in a policy.

@@ -16,16 +16,12 @@ import (
 )
 
 // A section is the grant section of an entitlement. ${scope.NAME} stands for an
-// approved scope parameter in policies, entity and read.
+// approved scope parameter in policies and entity.
 type section struct {
 	Policies []string `json:"policies"` // what is granted
 
-	// For kinds api-key and password.
+	// For kind api-key.
 	BoundCIDRs []string `json:"boundCidrs"` // where the token works from; empty: from anywhere
-
-	// For kind password.
-	Read string            `json:"read"` // the path of a secrets engine that makes the login: "database/creds/app"
-	Env  map[string]string `json:"env"`  // what the holder gets: name of a variable to field of the answer
 
 	// For kind membership.
 	Entity string `json:"entity"` // the identity entity that gets the policies
@@ -51,32 +47,23 @@ func parse(grant json.RawMessage, kind connector.Kind) (section, error) {
 
 func (g section) check(kind connector.Kind) error {
 	switch {
-	case kind != connector.APIKey && kind != connector.Password && kind != connector.Membership:
-		return fmt.Errorf("kind %q is not one of api-key, password, membership", kind)
+	case kind != connector.APIKey && kind != connector.Membership:
+		return fmt.Errorf("kind %q is not one of api-key, membership", kind)
 	case len(g.Policies) == 0:
 		return errors.New("policies is missing: the policies that are granted")
 	case kind == connector.Membership && g.Entity == "":
 		return errors.New("entity is missing: the name of the identity entity that gets the policies")
-	case kind == connector.Membership && (g.BoundCIDRs != nil || g.Read != "" || g.Env != nil):
-		return errors.New("boundCidrs, read and env belong to a token; a membership has none")
-	case kind != connector.Membership && g.Entity != "":
+	case kind == connector.Membership && g.BoundCIDRs != nil:
+		return errors.New("boundCidrs belongs to kind api-key; a membership has no token")
+	case kind == connector.APIKey && g.Entity != "":
 		return errors.New("entity belongs to kind membership; a token stands for itself")
-	case kind == connector.Password && g.Read == "":
-		return errors.New("read is missing: the path that makes the login, such as database/creds/app")
-	case kind == connector.APIKey && (g.Read != "" || g.Env != nil):
-		return errors.New("read and env belong to kind password; an api-key is the token itself")
 	}
 	for _, cidr := range g.BoundCIDRs {
 		if _, err := netip.ParsePrefix(cidr); err != nil {
 			return fmt.Errorf("boundCidrs: %q is no network such as 10.1.0.0/16", cidr)
 		}
 	}
-	for name := range g.Env {
-		if !variable.MatchString(name) {
-			return fmt.Errorf("env: %q is no name of a variable", name)
-		}
-	}
-	for _, text := range append([]string{g.Entity, g.Read}, g.Policies...) {
+	for _, text := range append([]string{g.Entity}, g.Policies...) {
 		if left := parameter.ReplaceAllString(text, ""); strings.Contains(left, "${") {
 			return fmt.Errorf("%q: only ${scope.NAME} can be filled in", text)
 		}
@@ -87,8 +74,7 @@ func (g section) check(kind connector.Kind) error {
 var (
 	parameter = regexp.MustCompile(`\$\{scope\.([A-Za-z0-9_-]+)\}`)
 	requestID = regexp.MustCompile(`^req-[0-9a-z]{1,58}$`)
-	variable  = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	policy    = regexp.MustCompile(`^[a-z0-9_][a-z0-9_.:@/-]*$`) // the server itself knows names in small letters only
+	policyID  = regexp.MustCompile(`^[a-z0-9_][a-z0-9_.:@/-]*$`) // the server itself knows names in small letters only
 	plainPath = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9_.:@-]*(/[A-Za-z0-9_-][A-Za-z0-9_.:@-]*)*$`)
 )
 
@@ -106,12 +92,10 @@ func read(co connector.Order) (order, error) {
 	}
 	o := locate(co)
 	switch {
-	case slices.Contains(o.Policies, "") || co.Kind == connector.Membership && o.Entity == "" || co.Kind == connector.Password && o.Read == "":
+	case slices.Contains(o.Policies, "") || co.Kind == connector.Membership && o.Entity == "":
 		return o, refuse("the grant section needs scope parameters that the order does not have")
 	case !requestID.MatchString(co.Request):
 		return o, refuse("request id %q is no name for a token role: req- and up to 58 letters and digits", o.Request)
-	case o.Read != "" && !plainPath.MatchString(o.Read):
-		return o, refuse("grant.read: %q is no path", o.Read)
 	case strings.ContainsAny(o.Entity, "/\x00"):
 		return o, refuse("grant.entity: %q is no name that a path can hold", o.Entity)
 	}
@@ -119,7 +103,7 @@ func read(co connector.Order) (order, error) {
 		if p == "root" {
 			return o, refuse("policy root is never granted: nothing ends what it may do")
 		}
-		if !policy.MatchString(p) {
+		if !policyID.MatchString(p) {
 			return o, refuse("%q is no name of a policy: small letters, digits and _ . : @ / -", p)
 		}
 	}
@@ -137,7 +121,7 @@ func locate(co connector.Order) order {
 		policies = append(policies, o.fill(p))
 	}
 	slices.Sort(policies)
-	o.Policies, o.Entity, o.Read = slices.Compact(policies), o.fill(o.Entity), o.fill(o.Read)
+	o.Policies, o.Entity = slices.Compact(policies), o.fill(o.Entity)
 	switch {
 	case co.Kind == connector.Membership:
 		o.name = o.group()
@@ -175,14 +159,6 @@ func (o order) group() string {
 // refuses before it touches anything needs no end.
 func (o order) possible() bool {
 	return o.name != "" && slices.Contains(Driver{}.Manifest().Kinds, o.Kind)
-}
-
-// variables returns which field of what a secrets engine makes goes by which name.
-func (o order) variables() map[string]string {
-	if o.Env == nil {
-		return map[string]string{"USERNAME": "username", "PASSWORD": "password"}
-	}
-	return o.Env
 }
 
 // left is how many whole seconds access may last that begins at the server now,
