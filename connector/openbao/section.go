@@ -151,7 +151,7 @@ func (o order) group() string {
 	if o.Entity == "" || len(o.Policies) == 0 || slices.Contains(o.Policies, "") {
 		return ""
 	}
-	sum := sha256.Sum256([]byte(o.Entity + "\n" + strings.Join(o.Policies, "\n")))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q", o.Entity, o.Policies))
 	return prefix + hex.EncodeToString(sum[:16])
 }
 
