@@ -65,9 +65,9 @@ func (s *server) digest(ctx context.Context, o order) (string, error) {
 // all tokens made by it have leases below that name, and can be found and ended
 // without knowing any of them. With the role gone no late call makes another.
 func (s *server) grantToken(ctx context.Context, o order, is state) (connector.Receipt, error) {
-	seconds := o.left(is.clock())
-	if seconds < 1 {
-		return connector.Receipt{}, final("too little of the order is left: it ends at %s, and the server's clock shows %s", o.Until.Format(time.RFC3339), is.clock().UTC().Format(time.RFC3339))
+	seconds, err := o.left(is.clock(), time.Now())
+	if err != nil {
+		return connector.Receipt{}, err
 	}
 	if _, err := s.call(ctx, http.MethodPost, "auth/token/roles/"+o.name, o.role(seconds)); err != nil {
 		return connector.Receipt{}, err
@@ -131,18 +131,14 @@ func (o order) token(seconds int64) map[string]any {
 	}
 }
 
-// slack is how much earlier than ordered access may end: whole seconds and clocks
-// that differ a little.
-const slack = 15 * time.Second
-
 // allow refuses a token that would end at another time than ordered, or that
 // could outlive its end.
 func (s *server) allow(ctx context.Context, o order, t token) error {
 	switch end := t.until(); {
 	case end.IsZero() || end.After(o.Until):
-		return final("the server would let the token live until %s, ordered was %s; see its clock", end.Format(time.RFC3339), o.Until.Format(time.RFC3339))
+		return final("the server would let the token live until %s, ordered was %s", end.Format(time.RFC3339), o.Until.Format(time.RFC3339))
 	case end.Before(o.Until.Add(-slack)):
-		return final("the server would end the token at %s already, ordered was %s; see max_lease_ttl of auth/token, or the server's clock", end.Format(time.RFC3339), o.Until.Format(time.RFC3339))
+		return final("the server would end the token at %s already, ordered was %s; see max_lease_ttl of auth/token", end.Format(time.RFC3339), o.Until.Format(time.RFC3339))
 	}
 	reach, err := s.reach(ctx, t.Accessor)
 	if err == nil && len(reach) > 0 {

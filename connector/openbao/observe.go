@@ -72,7 +72,7 @@ func (t token) request() string {
 // lookup reads a token by its accessor, or returns ErrMissing.
 func (s *server) lookup(ctx context.Context, accessor string) (t token, err error) {
 	err = s.read(ctx, http.MethodPost, "auth/token/lookup-accessor", map[string]string{"accessor": accessor}, &t)
-	if rest.Says(err, "invalid accessor") {
+	if rest.Says(err, rest.NoAccessor) {
 		err = rest.ErrMissing
 	}
 	return t, err
@@ -111,35 +111,47 @@ func (s *server) observeToken(ctx context.Context, o order, r connector.Receipt)
 		return connector.Observation{}, err
 	}
 	t, err := s.find(ctx, o, r.Detail["accessor"])
+	var differs []string
+	if err == nil {
+		differs, err = s.tokenDiffers(ctx, o, r, t)
+	}
+	if errors.Is(err, rest.ErrMissing) { // it has just ended, or cannot be read: absence is for the leases to show
+		if live, err = s.leases(ctx, o); err == nil && len(live) == 0 {
+			err = rest.ErrMissing
+		} else if err == nil {
+			err = fmt.Errorf("there are %d tokens for it, and none can be read", len(live))
+		}
+	}
 	if err != nil {
 		return connector.Observation{}, err
 	}
-	seen := t.observation()
-	seen.Differs = t.differs(o)
 	if len(live) > 1 {
-		seen.Differs = append(seen.Differs, fmt.Sprintf("there are %d tokens for it, ordered was one", len(live)))
+		differs = append(differs, fmt.Sprintf("there are %d tokens for it, ordered was one", len(live)))
 	}
-	for _, look := range []func() ([]string, error){
-		func() ([]string, error) { return s.roleDiffers(ctx, o) },
-		func() ([]string, error) { return s.grown(ctx, o, r) },
-		func() ([]string, error) {
-			open, err := s.reach(ctx, t.Accessor)
-			if len(open) > 0 {
-				open = []string{"its policies have come to reach " + strings.Join(open, ", ")}
-			}
-			return open, err
-		},
-	} {
-		ways, err := look()
-		if rest.Says(err, "invalid accessor") {
-			err = rest.ErrMissing
-		}
-		if err != nil {
-			return connector.Observation{}, err
-		}
-		seen.Differs = append(seen.Differs, ways...)
-	}
+	seen := t.observation()
+	seen.Differs = differs
 	return seen, nil
+}
+
+// tokenDiffers says in which ways the token, and what it depends on, is not as
+// ordered, or returns ErrMissing if it ends meanwhile.
+func (s *server) tokenDiffers(ctx context.Context, o order, r connector.Receipt, t token) ([]string, error) {
+	role, err := s.roleDiffers(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	grown, err := s.grown(ctx, o, r)
+	if err != nil {
+		return nil, err
+	}
+	open, err := s.reach(ctx, t.Accessor)
+	if rest.Says(err, rest.NoAccessor) {
+		err = rest.ErrMissing
+	}
+	if len(open) > 0 {
+		grown = append(grown, "its policies have come to reach "+strings.Join(open, ", "))
+	}
+	return slices.Concat(t.differs(o), role, grown), err
 }
 
 // observation returns what was seen of the token, compared with nothing.

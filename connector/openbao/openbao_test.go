@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/writhq/writ/connector"
 )
@@ -81,6 +82,30 @@ func TestHoldsAreTold(t *testing.T) {
 	}
 	if name(`{"policies":["${scope.x}"],"entity":"ci"}`) != "" {
 		t.Error("a hold that cannot be has a name")
+	}
+}
+
+func TestTimeLeft(t *testing.T) {
+	now := time.Date(2026, 1, 1, 12, 0, 0, 5e8, time.UTC)
+	for _, c := range []struct {
+		server, until time.Duration // from now
+		want          int64
+		problem       string
+	}{
+		{0, time.Minute, 59, ""},
+		{-10 * time.Second, time.Minute, 59, ""}, // it counts on its own
+		{10 * time.Second, time.Minute, 49, ""},
+		{0, time.Minute - 1, 58, ""},
+		{0, 2 * time.Second, 1, ""},
+		{0, 2*time.Second - 1, 0, "too little"},
+		{16 * time.Second, time.Hour, 0, "16s apart"},
+		{-time.Hour, time.Hour, 0, "apart"},
+	} {
+		o := order{Order: connector.Order{Until: now.Add(c.until)}}
+		got, err := o.left(now.Add(c.server), now)
+		if got != c.want || (c.problem == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), c.problem) {
+			t.Errorf("%+v: %d, %v", c, got, err)
+		}
 	}
 }
 

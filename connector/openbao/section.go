@@ -161,12 +161,23 @@ func (o order) possible() bool {
 	return o.name != "" && slices.Contains(Driver{}.Manifest().Kinds, o.Kind)
 }
 
-// left is how many whole seconds access may last that begins at the server now,
-// so that it ends by neither clock after until.
-func (o order) left(server time.Time) int64 {
-	now := time.Now()
+// left is how many whole seconds a token may live that is made now, so that by
+// neither clock it ends after until. Clocks that are apart would end it at another
+// time than ordered.
+func (o order) left(server, now time.Time) (int64, error) {
+	if apart := server.Sub(now).Abs(); apart > slack {
+		return 0, fmt.Errorf("the server's clock is %s apart from Writ's; set them right", apart.Round(time.Second))
+	}
 	if server.After(now) {
 		now = server
 	}
-	return int64(o.Until.Sub(now)/time.Second) - 1
+	seconds := int64(o.Until.Sub(now)/time.Second) - 1
+	if seconds < 1 {
+		return 0, final("too little is left: it ends at %s", o.Until.Format(time.RFC3339))
+	}
+	return seconds, nil
 }
+
+// slack is how much earlier than ordered access may end: whole seconds and clocks
+// that differ a little.
+const slack = 15 * time.Second

@@ -66,10 +66,8 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // An Answer is what the API answers with; which part is filled depends on the path.
 type Answer struct {
-	Data     json.RawMessage `json:"data"`
-	LeaseID  string          `json:"lease_id"`
-	Duration int64           `json:"lease_duration"` // of the lease, seconds
-	Auth     *struct {
+	Data json.RawMessage `json:"data"`
+	Auth *struct {
 		Token     string `json:"client_token"`
 		Accessor  string `json:"accessor"`
 		Duration  int64  `json:"lease_duration"` // seconds
@@ -196,8 +194,12 @@ func Says(err error, words string) bool {
 	return errors.As(err, &r) && strings.Contains(r.Said, words)
 }
 
-// Denied reports whether err is that the server does not let the token do it.
+// Denied reports whether err is that the server does not let the token do it. Some
+// versions answer 403, too, where the token that was asked about is not there.
 func Denied(err error) bool {
 	var r Refusal
-	return errors.As(err, &r) && r.Status == http.StatusForbidden
+	return errors.As(err, &r) && r.Status == http.StatusForbidden && !Says(err, NoAccessor)
 }
+
+// NoAccessor is what the server says where no token has the accessor.
+const NoAccessor = "invalid accessor"
