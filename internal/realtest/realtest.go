@@ -80,6 +80,15 @@ func Vault(t testing.TB) *server.Vault {
 	return v
 }
 
+// LDAP starts an OpenLDAP server for this test alone.
+func LDAP(t testing.TB, c server.LDAPConfig) *server.LDAP {
+	t.Helper()
+	l, err := server.StartLDAP(t.Context(), c)
+	need(t, err)
+	t.Cleanup(l.Stop)
+	return l
+}
+
 // need stops the test unless its system is there.
 func need(t testing.TB, err error) {
 	t.Helper()
