@@ -20,7 +20,11 @@ type Less struct {
 
 // Narrow gives less than the terms with this digest, as a new revision of them.
 func (d *Door) Narrow(ctx context.Context, who Caller, id writ.ID, digest writ.Digest, to Less) (writ.Request, error) {
-	return d.do(ctx, who, id, writ.Narrow{Digest: digest, For: to.For, Scope: to.Scope, Ends: to.Ends, StartBy: to.StartBy}, nil)
+	return d.do(ctx, who, id, to.command(digest), nil)
+}
+
+func (l Less) command(digest writ.Digest) writ.Narrow {
+	return writ.Narrow{Digest: digest, For: l.For, Scope: l.Scope, Ends: l.Ends, StartBy: l.StartBy}
 }
 
 // Require asks for one more person's approval, after all others.
