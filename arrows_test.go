@@ -25,6 +25,7 @@ var meant = map[[2]string]string{
 	{"internal/page", "internal/door"}:        "there is one door, and a handler is one call of it",
 	{"internal/page", "internal/auth"}:        "who signs in is found by the same rules as who calls",
 	{"internal/page", "internal/term"}:        "one place shows every leaf of what is approved, and what the eye does not see",
+	{"internal/page/view", "internal/term"}:   "one place shows every leaf of what is approved, and what the eye does not see",
 	{"internal/cli", "internal/term"}:         "one place prints for people, and it knows nothing of commands",
 	{"internal/cli", "internal/document"}:     "people write the same files for a running server and for its first start",
 	{"internal/cli/command", "internal/seal"}: "whoever holds the key opens what was sealed to it",
