@@ -57,6 +57,9 @@ type Background struct {
 	Owned   time.Time      // since when the subject has its present owner
 	Made    time.Time      // since when the subject is known
 
+	Directory *writ.Directory   // as it was looked at
+	Texts     map[string]string // of the request: why
+
 }
 
 // Background returns what is on record around a request that the caller may see.
@@ -64,7 +67,7 @@ type Background struct {
 // in: without it nobody can judge what it would have then.
 func (d *Door) Background(ctx context.Context, who Caller, r writ.Request) (Background, error) {
 	f := d.facts(who)
-	var out Background
+	out := Background{Directory: f.Directory}
 	asked := false
 	for _, s := range r.Asked().Stages {
 		asked = asked || s.Has(s.Place(f).UID)
@@ -87,7 +90,10 @@ func (d *Door) Background(ctx context.Context, who Caller, r writ.Request) (Back
 	if out.Earlier, err = keep(nil, store.Query{Subject: t.Subject.UID, Entitlement: t.Entitlement.Name, Limit: 50}, given); err != nil {
 		return out, err
 	}
-	out.Made, out.Owned, err = d.owned(ctx, t.Subject)
+	if out.Made, out.Owned, err = d.owned(ctx, t.Subject); err != nil {
+		return out, err
+	}
+	out.Texts, err = d.texts(ctx, r)
 	return out, err
 }
 

@@ -22,7 +22,7 @@ var spans = []writ.Duration{
 	writ.Of(time.Hour), writ.Of(6 * time.Hour), writ.Of(24 * time.Hour), writ.Of(7 * 24 * time.Hour), writ.Of(30 * 24 * time.Hour), writ.Of(120 * 24 * time.Hour),
 }
 
-// NewChart returns the smallest chart that shows the end of most of the
+// NewChart returns the smallest chart that shows the end of half of the
 // requests, so that one that lasts for months does not hide those of an hour.
 func NewChart(now time.Time, rs []writ.Request) Chart {
 	most := spans[len(spans)-1]
@@ -33,7 +33,7 @@ func NewChart(now time.Time, rs []writ.Request) Chart {
 				shown++
 			}
 		}
-		if 4*shown >= 3*len(rs) {
+		if 2*shown >= len(rs) {
 			most = s
 			break
 		}

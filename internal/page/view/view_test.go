@@ -163,7 +163,7 @@ func TestChart(t *testing.T) {
 	of := func(from, d time.Duration) writ.Request {
 		return writ.Request{Status: writ.StatusActive, From: now.Add(from), Until: now.Add(from + d)}
 	}
-	rs := []writ.Request{of(0, time.Hour), of(-time.Hour, 2*time.Hour), of(0, 30*time.Minute), of(-40*day, 90*day)}
+	rs := []writ.Request{of(0, time.Hour), of(-time.Hour, 2*time.Hour), of(-30*day, 60*day), of(-40*day, 90*day)}
 	c := NewChart(now, rs)
 	if c.Span.Std() != 6*time.Hour || c.At(now) != Wide/4 || len(c.Ticks()) != 5 || !c.Ticks()[4].Equal(c.End) {
 		t.Errorf("the chart is %+v", c)
