@@ -52,12 +52,8 @@ var assets embed.FS
 // Open opens the pages and the sessions of browsers.
 func Open(ctx context.Context, c Config) (p *Pages, err error) {
 	p = &Pages{Config: c, templates: map[string]*template.Template{}}
-	for _, name := range []string{"signin", "leave", "inbox", "request", "keys", "problem"} {
-		t, err := template.New("layout.html").Funcs(funcs).ParseFS(templates, "template/layout.html", "template/"+name+".html")
-		if err != nil {
-			return nil, fmt.Errorf("page %s: %w", name, err)
-		}
-		p.templates[name] = t
+	if err := p.parse(); err != nil {
+		return nil, err
 	}
 	p.sessions, err = session.Open(ctx, session.Config{
 		DSN: c.DSN, Secure: strings.HasPrefix(c.Origin, "https:"), Idle: c.Idle, Life: c.Life, Log: c.Logger,
@@ -65,10 +61,21 @@ func Open(ctx context.Context, c Config) (p *Pages, err error) {
 	return p, err
 }
 
+func (p *Pages) parse() error {
+	for _, name := range []string{"signin", "leave", "inbox", "request", "narrow", "access", "keys", "problem"} {
+		t, err := template.New("layout.html").Funcs(funcs).ParseFS(templates, "template/layout.html", "template/actions.html", "template/"+name+".html")
+		if err != nil {
+			return fmt.Errorf("page %s: %w", name, err)
+		}
+		p.templates[name] = t
+	}
+	return nil
+}
+
 // Routes returns the handlers by patterns of http.ServeMux.
 func (p *Pages) Routes() map[string]http.Handler {
 	out := map[string]http.Handler{
-		"GET /asset/style.css": http.FileServerFS(assets), "GET /asset/passkey.js": http.FileServerFS(assets),
+		"GET /asset/style.css": http.FileServerFS(assets), "GET /asset/passkey.js": http.FileServerFS(assets), "GET /asset/live.js": http.FileServerFS(assets),
 	}
 	for pattern, h := range map[string]handler{
 		"GET /sign-in":     p.signInPage,
@@ -79,14 +86,22 @@ func (p *Pages) Routes() map[string]http.Handler {
 		out[pattern] = p.handle(h)
 	}
 	for pattern, h := range map[string]func(*http.Request, *viewer) (answer, error){
-		"GET /{$}":                    p.inbox,
-		"GET /requests/{id}":          p.request,
-		"POST /requests/{id}/approve": p.approve,
-		"POST /requests/{id}/deny":    p.deny,
-		"POST /requests/{id}/sign-in": p.signInAgain,
-		"GET /keys":                   p.keys,
-		"POST /keys":                  p.enrol,
-		"POST /keys/{name}/remove":    p.disenrol,
+		"GET /{$}":                     p.inbox,
+		"GET /requests/{id}":           p.request,
+		"POST /requests/{id}/approve":  p.approve,
+		"POST /requests/{id}/deny":     p.deny,
+		"POST /requests/{id}/sign-in":  p.signInAgain,
+		"GET /requests/{id}/narrow":    p.narrower,
+		"POST /requests/{id}/narrow":   p.narrow,
+		"POST /requests/{id}/require":  p.require,
+		"POST /requests/{id}/withdraw": p.withdraw,
+		"POST /requests/{id}/release":  p.release,
+		"POST /requests/{id}/revoke":   p.revoke,
+		"GET /access":                  p.access,
+		"POST /access/revoke":          p.revokeAll,
+		"GET /keys":                    p.keys,
+		"POST /keys":                   p.enrol,
+		"POST /keys/{name}/remove":     p.disenrol,
 	} {
 		out[pattern] = p.handle(p.known(h))
 	}
@@ -106,6 +121,7 @@ type answer struct {
 type viewer struct {
 	door.Caller
 	Who    auth.Person
+	Path   string // of the page
 	Notice string // what was just done
 }
 
@@ -166,6 +182,7 @@ func (p *Pages) known(h func(*http.Request, *viewer) (answer, error)) handler {
 		if err != nil {
 			return answer{}, err
 		}
+		v.Path = r.URL.Path
 		return h(r, v)
 	}
 }
@@ -237,7 +254,22 @@ func (p *Pages) fail(w http.ResponseWriter, r *http.Request, err error) {
 	} else {
 		p.Logger.ErrorContext(r.Context(), "page failed", "path", r.URL.Path, "err", err)
 	}
-	p.show(w, r, status, "problem", map[string]any{"Viewer": v, "Title": http.StatusText(status), "Says": says, "SignIn": status == http.StatusUnauthorized})
+	p.show(w, r, status, "problem", map[string]any{"Viewer": v, "Title": titles[status], "Says": says, "SignIn": status == http.StatusUnauthorized, "Back": back(r)})
+}
+
+// titles say in plain words what a status means.
+var titles = map[int]string{
+	http.StatusUnprocessableEntity: "That cannot be taken as it is", http.StatusUnauthorized: "Who are you?", http.StatusForbidden: "You may not do that",
+	http.StatusNotFound: "There is nothing here", http.StatusConflict: "That is not possible now", http.StatusPreconditionFailed: "It has changed since you read it",
+	http.StatusServiceUnavailable: "Something that is needed is down", http.StatusInternalServerError: "Something is wrong",
+}
+
+// back returns the request that a refusal was about, to go on from there.
+func back(r *http.Request) string {
+	if id := r.PathValue("id"); id != "" && r.Method == http.MethodPost {
+		return local("/requests/" + id)
+	}
+	return "/"
 }
 
 func sentence(text string) string { return strings.ToUpper(text[:1]) + text[1:] + "." }

@@ -1,19 +1,25 @@
 package page
 
 import (
+	"errors"
 	"html/template"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/writhq/writ"
+	"github.com/writhq/writ/internal/door"
+	"github.com/writhq/writ/internal/page/view"
 )
 
 // TestPlaceAfterSigningIn is a page of ours, whatever a link asked for.
 func TestPlaceAfterSigningIn(t *testing.T) {
 	for to, want := range map[string]string{
-		"/keys": "/keys", "/requests/req-1": "/requests/req-1", "/": "/", "": "/",
+		"/keys": "/keys", "/access": "/access", "/requests/req-1": "/requests/req-1", "/": "/", "": "/",
 		"//evil.example": "/", "https://evil.example": "/", "/requests/": "/", "/requests//evil.example": "/", "/requests/../x": "/",
 		"/requests/\\evil": "/", "/requests/a?b": "/", "/requests/%2e%2e": "/", "/\\evil.example": "/", "javascript:alert(1)": "/", "/sign-out": "/",
 	} {
@@ -68,5 +74,74 @@ func TestTextOfOthersIsInert(t *testing.T) {
 	}
 	if _, ok := statuses[writ.Conflict]; !ok || statuses[writ.Stale] != http.StatusPreconditionFailed {
 		t.Error("faults have no status")
+	}
+}
+
+// TestWhatIsNotGoneStandsOnTop: with its problem, for how long, and before all
+// access that is as it should be.
+func TestWhatIsNotGoneStandsOnTop(t *testing.T) {
+	p := &Pages{templates: map[string]*template.Template{}}
+	if err := p.parse(); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	stuck := writ.Request{
+		ID: "req-1", Status: writ.StatusRevoking, EndedAt: now.Add(-2 * time.Hour), Tries: 9, End: &writ.Ended{Cause: writ.CutOff},
+		Problem: "postgres: connection refused \u202e",
+	}
+	stuck.Terms.Subject.Name = "service/ci"
+	fine := writ.Request{ID: "req-2", Status: writ.StatusActive, From: now.Add(-time.Hour), Until: now.Add(time.Hour)}
+	chart := view.NewChart(now, []writ.Request{fine})
+	var out strings.Builder
+	err := p.templates["access"].Execute(&out, map[string]any{
+		"Viewer": &viewer{}, "Ending": []writ.Request{stuck}, "Chart": chart, "By": "", "Next": "", "Paged": false, "Cut": false, "Filter": door.Filter{},
+		"Bundles": bundles([]row{{Request: fine, Bar: chart.Bar(fine)}}, false),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := out.String()
+	for _, want := range []string{"Not gone yet", "2h ago", "9 tries failed", `connection refused \u202e`, "service/ci"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page does not say %q", want)
+		}
+	}
+	if strings.Index(page, "req-1") > strings.Index(page, "req-2") {
+		t.Error("what is not gone stands below what is active")
+	}
+}
+
+// TestLess reads what an approver gives, and leaves out what they left empty.
+func TestLess(t *testing.T) {
+	read := func(query string) (door.Less, error) {
+		return less(httptest.NewRequest("GET", "/requests/req-1/narrow?"+query, nil))
+	}
+	got, err := read("digest=x&for=1h&ends=incident/INC-7+ticket/CHG-1&startBy=2026-11-23T21:00&scope.schema=app&scope.table=")
+	want := door.Less{
+		For: writ.Of(time.Hour), Scope: map[string]string{"schema": "app"}, Ends: []string{"incident/INC-7", "ticket/CHG-1"},
+		StartBy: time.Date(2026, 11, 23, 21, 0, 0, 0, time.UTC),
+	}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("%v %s", err, diff)
+	}
+	if got, err := read("digest=x&for=&ends=&startBy="); err != nil || got.For != 0 || got.Scope != nil || len(got.Ends) != 0 || !got.StartBy.IsZero() {
+		t.Errorf("nothing is read as %+v, %v", got, err)
+	}
+	for _, bad := range []string{"for=soon", "startBy=tomorrow", "%zz"} {
+		if _, err := read(bad); !errors.Is(err, writ.Invalid) {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
+// TestChoices: a parameter is offered only where something is less than what
+// was asked for, by one or more steps.
+func TestChoices(t *testing.T) {
+	d := dossier{}
+	d.Terms.Scope = map[string]string{"schema": "all", "table": "orders"}
+	d.Terms.Entitlement.Covers = map[string]writ.Covers{"schema": {"all": {"app"}, "app": {"app-read"}, "other": {"else"}}, "table": {"all": {"orders"}}}
+	want := []choice{{Name: "schema", Now: "all", Less: []string{"app", "app-read"}}}
+	if diff := cmp.Diff(want, d.Choices()); diff != "" {
+		t.Error(diff)
 	}
 }

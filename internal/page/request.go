@@ -9,56 +9,67 @@ import (
 	"github.com/writhq/writ"
 	"github.com/writhq/writ/assent"
 	"github.com/writhq/writ/internal/door"
-	"github.com/writhq/writ/internal/term"
+	"github.com/writhq/writ/internal/page/view"
 )
-
-func (p *Pages) inbox(r *http.Request, v *viewer) (answer, error) {
-	waiting, err := p.Door.Inbox(r.Context(), v.Caller)
-	if err != nil {
-		return answer{}, err
-	}
-	mine, err := p.Door.List(r.Context(), v.Caller, door.Filter{Limit: 20})
-	return answer{page: "inbox", data: map[string]any{"Viewer": v, "Waiting": waiting, "Recent": mine.Requests}}, err
-}
 
 // A dossier is one request with what its viewer may do about it.
 type dossier struct {
 	Viewer *viewer
 	door.Dossier
-	Leaves []term.Row // of the terms, all of them
-	Stage  writ.Stage // that is open
-	Asked  bool       // the viewer may decide in it
+	Case   view.Case
+	Holds  []writ.Request // that the subject has or asks for besides
+	Leaves []view.Leaf    // of the terms, all of them
+	Steps  []step
+	May    writ.May
 	Ways   []writ.Method
 	Keys   []writ.Key // passkeys of the viewer
 	Again  bool       // they signed in again for exactly this approval
 	Issuer string     // at which they could
+	People []writ.Ref // who could be asked as well
+}
+
+// A step is an event of the ledger, explained.
+type step struct {
+	door.Event
+	view.Step
 }
 
 func (p *Pages) request(r *http.Request, v *viewer) (answer, error) {
-	d, err := p.Door.Show(r.Context(), v.Caller, writ.ID(r.PathValue("id")))
+	ctx := r.Context()
+	d, err := p.Door.Show(ctx, v.Caller, writ.ID(r.PathValue("id")))
 	if err != nil {
 		return answer{}, err
 	}
 	out := dossier{Viewer: v, Dossier: d}
-	terms, err := json.Marshal(d.Terms)
+	for _, e := range d.Events {
+		out.Steps = append(out.Steps, step{e, view.NewStep(e.Kind, e.Body)})
+	}
+	if out.Leaves, err = view.Leaves(d.Terms, d.Earlier...); err != nil {
+		return answer{}, err
+	}
+	if out.May, err = p.Door.May(ctx, v.Caller, d.Request); err != nil {
+		return answer{}, err
+	}
+	around, err := p.Door.Background(ctx, v.Caller, d.Request)
 	if err != nil {
 		return answer{}, err
 	}
-	if out.Leaves, err = term.Leaves(terms); err != nil {
-		return answer{}, err
-	}
-	out.Asked = slices.ContainsFunc(d.Waiting, func(a writ.Approver) bool { return a.UID == v.UID })
-	if out.Asked {
+	out.Case, out.Holds = caseOf(d.Request, around), around.Holds
+	if out.May.Decide {
 		p.ways(r, &out)
 	}
 	return answer{page: "request", data: out}, nil
 }
 
+func caseOf(r writ.Request, b door.Background) view.Case {
+	return view.Case{Request: r, Directory: b.Directory, Now: time.Now(), Earlier: b.Earlier, Made: b.Made, Owned: b.Owned}
+}
+
 // ways finds how the viewer can say yes: every way that is strong enough.
 func (p *Pages) ways(r *http.Request, out *dossier) {
-	out.Stage, _ = out.Open(out.Verdict)
+	out.People = p.people()
 	for _, m := range []writ.Method{writ.ByPasskey, writ.BySSH, writ.ByOIDC, writ.BySession} {
-		if m.Meets(out.Stage.Proof) {
+		if m.Meets(out.May.Stage.Proof) {
 			out.Ways = append(out.Ways, m)
 		}
 	}
@@ -145,13 +156,4 @@ func (p *Pages) counted(r *http.Request, e writ.Evidence) bool {
 		p.Logger.WarnContext(r.Context(), "a passkey's counter went back: it may have been copied", "key", e.Key)
 	}
 	return back
-}
-
-func (p *Pages) deny(r *http.Request, v *viewer) (answer, error) {
-	id := writ.ID(r.PathValue("id"))
-	_, err := p.Door.Deny(r.Context(), v.Caller, id, writ.Digest(r.FormValue("digest")), r.FormValue("note"))
-	if err != nil {
-		return answer{}, err
-	}
-	return p.done(r.Context(), "/requests/"+string(id), "You denied it.")
 }

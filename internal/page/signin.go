@@ -47,7 +47,7 @@ func (p *Pages) people() (out []writ.Ref) {
 
 // local returns a path of ours to go to, and the first page if it is none.
 func local(to string) string {
-	if id, ok := strings.CutPrefix(to, "/requests/"); to == "/keys" || ok && id != "" && !strings.ContainsAny(id, "/\\?#.%") {
+	if id, ok := strings.CutPrefix(to, "/requests/"); to == "/keys" || to == "/access" || ok && id != "" && !strings.ContainsAny(id, "/\\?#.%") {
 		return to
 	}
 	return "/"

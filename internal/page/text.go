@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/writhq/writ"
-	"github.com/writhq/writ/internal/door"
+	"github.com/writhq/writ/internal/page/view"
 	"github.com/writhq/writ/internal/term"
 )
 
@@ -17,13 +17,24 @@ var funcs = template.FuncMap{
 	"safe":   func(text any) string { return term.Safe(plain(text)) },
 	"lines":  func(text string) []string { return strings.Split(strings.TrimRight(text, "\n"), "\n") },
 	"time":   func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
+	"iso":    func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	"ago":    func(t time.Time) string { return view.When(time.Now(), t) },
+	"nav":    func() []place { return places },
 	"why":    waiting,
-	"event":  event,
-	"method": method,
+	"method": view.Method,
 	"json": func(v any) (string, error) {
 		data, err := json.Marshal(v)
 		return string(data), err
 	},
+}
+
+// A place is a page that the navigation leads to.
+type place struct{ Path, Name string }
+
+var places = []place{
+	{"/", "Requests"},
+	{"/access", "Access"},
+	{"/keys", "Keys"},
 }
 
 func plain(text any) string {
@@ -40,6 +51,8 @@ func plain(text any) string {
 		return string(t)
 	case writ.ID:
 		return string(t)
+	case writ.UID:
+		return string(t)
 	}
 	return ""
 }
@@ -50,43 +63,4 @@ func waiting(r writ.Request) string {
 		return term.Waiting(r)
 	}
 	return string(r.Status)
-}
-
-// event says what happened in one line.
-func event(e door.Event) string {
-	text := string(e.Kind)
-	if e.Actor.Name != writ.System.Name {
-		text += " by " + string(e.Actor.Name)
-	}
-	var b struct {
-		Stage, Cause, Detail, Problem string
-		Evidence                      *writ.Evidence
-	}
-	if json.Unmarshal(e.Body, &b) != nil {
-		return text
-	}
-	if b.Stage != "" {
-		text += ", stage " + b.Stage
-	}
-	if b.Evidence != nil {
-		text += ", signed with " + method(b.Evidence.Method)
-	}
-	for _, more := range []string{b.Cause, b.Detail, b.Problem} {
-		if more != "" {
-			text += ": " + more
-		}
-	}
-	return text
-}
-
-func method(m writ.Method) string {
-	switch m {
-	case writ.ByPasskey:
-		return "a passkey"
-	case writ.BySSH:
-		return "an SSH key"
-	case writ.ByOIDC:
-		return "a new sign-in"
-	}
-	return "a session"
 }

@@ -1,5 +1,5 @@
-// The one script: it asks the browser for a passkey, and then sends the form
-// as it would have been sent without. Everything is decided on the server.
+// Asks the browser for a passkey, and then sends the form as it would have been
+// sent without. Everything is decided on the server.
 "use strict";
 
 async function challenge(form, body) {
@@ -41,19 +41,19 @@ async function enrol(form) {
   form.elements.registration.value = JSON.stringify({nonce: c.nonce, proof: made.toJSON()});
 }
 
-for (const form of document.querySelectorAll("form[data-passkey]")) {
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    const say = form.querySelector("output"), button = form.querySelector("button");
-    button.disabled = true;
-    try {
-      if (!window.PublicKeyCredential) throw new Error("This browser has no passkeys.");
-      await (form.dataset.passkey === "get" ? sign(form) : enrol(form));
-      form.submit();
-    } catch (err) {
-      say.textContent = err.name === "NotAllowedError" ? "The passkey was not used." :
-        err.name === "InvalidStateError" ? "This device has a passkey here already." : err.message;
-      button.disabled = false;
-    }
-  });
-}
+document.addEventListener("submit", async (event) => {
+  const form = event.target;
+  if (!form.dataset.passkey) return;
+  event.preventDefault();
+  const say = form.querySelector("output"), button = form.querySelector("button");
+  button.disabled = true;
+  try {
+    if (!window.PublicKeyCredential) throw new Error("This browser has no passkeys.");
+    await (form.dataset.passkey === "get" ? sign(form) : enrol(form));
+    form.submit();
+  } catch (err) {
+    say.textContent = err.name === "NotAllowedError" ? "The passkey was not used." :
+      err.name === "InvalidStateError" ? "This device has a passkey here already." : err.message;
+    button.disabled = false;
+  }
+});
