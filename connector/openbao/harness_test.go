@@ -317,6 +317,7 @@ func (s *site) refuse(kind connector.Kind) map[string]connector.Order {
 	add("policy root", "root", nil)
 	add("a policy in capitals", "Production", nil)
 	add("a list in a name", "production,default", nil)
+	add("a way up", "a/../production", nil)
 	add("a parameter that is not there", "${scope.nothing}", nil)
 	if kind == connector.Membership {
 		add("an entity that does not exist", "production", map[string]any{"entity": "nobody"})

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/writhq/writ/connector"
 	"github.com/writhq/writ/connector/openbao/rest"
 )
 
@@ -54,49 +53,52 @@ func rightFor(path string) (best right) {
 	return best
 }
 
-// call asks with Writ's own account. Where that may not, the error says which
-// line its policy lacks.
+// call asks with Writ's own account, which logs in anew if its login has ended.
+// Where the account may not, the error says which line its policy lacks.
 func (s *server) call(ctx context.Context, method, path string, body any) (rest.Answer, error) {
-	token, err := s.me.Speak(ctx)
-	if err != nil {
-		return rest.Answer{}, err
-	}
-	a, err := s.client.Ask(ctx, token, method, path, body)
-	if rest.Denied(err) && s.me.Forget(ctx, token) { // the login may have ended
-		if token, err = s.me.Speak(ctx); err != nil {
+	for again := false; ; again = true {
+		token, err := s.me.Speak(ctx)
+		if err != nil {
 			return rest.Answer{}, err
 		}
-		a, err = s.client.Ask(ctx, token, method, path, body)
+		a, err := s.client.Ask(ctx, token, method, path, body)
+		if !rest.Denied(err) {
+			return a, err
+		}
+		can, why := s.may(ctx, token, path)
+		switch {
+		case rest.Denied(why) && !again && s.me.Forget(ctx, token):
+		case rest.Denied(why):
+			return a, fmt.Errorf("%w; Writ's own token has ended or its policies lack \"default\"; renew it where tokenFrom or secretIdFrom points", err)
+		case why != nil:
+			return a, why
+		default:
+			return a, lacks(path, can)
+		}
 	}
-	if rest.Denied(err) {
-		return a, s.lacks(ctx, token, path, err)
-	}
-	return a, err
 }
 
-// lacks says why the server did not let Writ's account do something.
-func (s *server) lacks(ctx context.Context, token, path string, said error) error {
+// may returns the capabilities that a token has on a path.
+func (s *server) may(ctx context.Context, token, path string) ([]string, error) {
 	a, err := s.client.Ask(ctx, token, http.MethodPost, "sys/capabilities-self", map[string]any{"paths": []string{path}})
-	if rest.Denied(err) {
-		return fmt.Errorf("%w; Writ's own token has ended or its policies lack \"default\"; renew it where tokenFrom or secretIdFrom points", said)
-	}
-	has := map[string]json.RawMessage{}
-	if err == nil {
-		err = json.Unmarshal(a.Data, &has)
-	}
-	var can []string
-	if err == nil {
-		err = json.Unmarshal(has[path], &can)
-	}
 	if err != nil {
-		return errors.Join(said, err)
+		return nil, err
 	}
+	var can struct{ Capabilities []string }
+	if err := json.Unmarshal(a.Data, &can); err != nil || len(can.Capabilities) == 0 {
+		return nil, errors.New("sys/capabilities-self: the answer cannot be read")
+	}
+	return can.Capabilities, nil
+}
+
+// lacks says which line of a policy would let an account do what it may not.
+func lacks(path string, can []string) error {
 	need := rightFor(path)
 	missing := slices.DeleteFunc(slices.Clone(need.can), func(c string) bool { return slices.Contains(can, c) })
 	if len(missing) == 0 {
-		return fmt.Errorf("Writ's account may use %s, but not with these parameters; look for allowed_parameters in its policy: %w", path, connector.ErrRefused)
+		return final("Writ's account may use %s, but not with these parameters; look for allowed_parameters in its policy", path)
 	}
-	return fmt.Errorf("Writ's account lacks %s on %s; its policy needs the line: %s: %w", strings.Join(missing, ", "), path, need, connector.ErrRefused)
+	return final("Writ's account lacks %s on %s; its policy needs the line: %s", strings.Join(missing, ", "), path, need)
 }
 
 // read asks for the data at a path.

@@ -103,7 +103,7 @@ func read(co connector.Order) (order, error) {
 		if p == "root" {
 			return o, refuse("policy root is never granted: nothing ends what it may do")
 		}
-		if !policyID.MatchString(p) {
+		if !policyID.MatchString(p) || strings.Contains(p, "..") {
 			return o, refuse("%q is no name of a policy: small letters, digits and _ . : @ / -", p)
 		}
 	}
@@ -136,11 +136,14 @@ const prefix = "writ-"
 
 // fill fills scope parameters in, or returns "" if one is missing.
 func (o order) fill(text string) string {
-	for _, p := range parameter.FindAllStringSubmatch(text, -1) {
-		if o.Scope[p[1]] == "" {
-			return ""
-		}
-		text = strings.ReplaceAll(text, p[0], o.Scope[p[1]])
+	missing := false
+	text = parameter.ReplaceAllStringFunc(text, func(p string) string {
+		value := o.Scope[parameter.FindStringSubmatch(p)[1]]
+		missing = missing || value == ""
+		return value
+	})
+	if missing {
+		return ""
 	}
 	return text
 }
