@@ -35,12 +35,10 @@ const (
 
 // rights are those that the documentation asks for, by what they are for.
 var rights = map[string]string{
-	"write":   `access to dn.children="ou=groups,dc=example,dc=org" attrs=member by dn.exact="cn=writ,ou=services,dc=example,dc=org" write`,
-	"groups":  `access to dn.subtree="ou=groups,dc=example,dc=org" attrs=entry,objectClass,entryUUID,entryCSN by dn.exact="cn=writ,ou=services,dc=example,dc=org" read`,
-	"people":  `access to dn.subtree="ou=people,dc=example,dc=org" attrs=entry,objectClass,entryUUID by dn.exact="cn=writ,ou=services,dc=example,dc=org" read`,
-	"base":    `access to dn.base="dc=example,dc=org" attrs=entry,objectClass,entryUUID by dn.exact="cn=writ,ou=services,dc=example,dc=org" read`,
-	"base2":   `access to dn.base="dc=example,dc=org" attrs=children by dn.exact="cn=writ,ou=services,dc=example,dc=org" read`,
-	"control": `access to dn.base="" by * read`,
+	"write":  `access to dn.children="ou=groups,dc=example,dc=org" attrs=member by dn.exact="cn=writ,ou=services,dc=example,dc=org" write`,
+	"groups": `access to dn.subtree="ou=groups,dc=example,dc=org" attrs=entry,objectClass,entryUUID,entryCSN by dn.exact="cn=writ,ou=services,dc=example,dc=org" read`,
+	"people": `access to dn.subtree="ou=people,dc=example,dc=org" attrs=entry,objectClass,entryUUID by dn.exact="cn=writ,ou=services,dc=example,dc=org" read`,
+	"base":   `access to dn.base="dc=example,dc=org" attrs=entry,objectClass,entryUUID by dn.exact="cn=writ,ou=services,dc=example,dc=org" read`,
 }
 
 // access returns the rules of the site, without some rights of Writ's.

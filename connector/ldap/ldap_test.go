@@ -105,6 +105,47 @@ func TestGroupAsInActiveDirectory(t *testing.T) {
 	}
 }
 
+// TestGroupOfUniqueNames keeps its members in another attribute.
+func TestGroupOfUniqueNames(t *testing.T) {
+	s := siteOn(t, server.LDAPConfig{Access: strings.Replace(access(), "attrs=member", "attrs=uniqueMember", 1)})
+	const unique = "cn=unique,ou=groups,dc=example,dc=org"
+	s.make(unique, "objectClass=groupOfUniqueNames", "cn=unique", "uniqueMember="+unique)
+	var c config
+	if err := json.Unmarshal(s.config(s.Addr), &c); err != nil {
+		t.Fatal(err)
+	}
+	c.MemberAttribute = "uniqueMember"
+	conn, err := Driver{}.Open(t.Context(), marshal(c), connector.Env{Target: "site", Secret: secret})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := s.order("req-a", connector.Membership)
+	o.Scope["group"] = "unique"
+	r, err := conn.Grant(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	members := func() []string {
+		found, err := s.root.Search(ldap.NewSearchRequest(unique, ldap.ScopeBaseObject, ldap.NeverDerefAliases, 0, 0, false, "(objectClass=*)", []string{"uniqueMember"}, nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found.Entries[0].GetAttributeValues("uniqueMember")
+	}
+	if got := members(); !slices.Equal(got, []string{unique, "cn=req-a," + people}) {
+		t.Errorf("members: %q", got)
+	}
+	if seen, err := conn.Observe(t.Context(), o, r); err != nil || seen.State != connector.Present || len(seen.Differs) > 0 {
+		t.Errorf("observed %+v, %v", seen, err)
+	}
+	if err := conn.Revoke(t.Context(), o, r); err != nil {
+		t.Error(err)
+	}
+	if got := members(); !slices.Equal(got, []string{unique}) {
+		t.Errorf("left: %q", got)
+	}
+}
+
 // TestRenamedAccountIsFound: a directory that follows names, or somebody who does
 // it by hand, moves the membership along.
 func TestRenamedAccountIsFound(t *testing.T) {

@@ -67,7 +67,7 @@ func (s *session) leave() {
 	_ = s.Conn.Close()
 }
 
-// An entry is what is read of one: "": there is none that Writ's account may see.
+// An entry is what is read of one. Fields that Writ's account may not see are empty.
 type entry struct {
 	dn  *ldap.DN
 	id  string // entryUUID=… (RFC 4530) or objectGUID=… in hex (Active Directory)
