@@ -101,7 +101,7 @@ func (p *Pages) revokeAll(r *http.Request, v *viewer) (answer, error) {
 	}
 	says := fmt.Sprintf("You revoked everything of %s that you may: %d. This page says what is not gone yet.", who, len(cut))
 	if err != nil {
-		says += " Not revoked: " + err.Error()
+		says += " Not revoked: " + strings.ReplaceAll(err.Error(), "\n", "; ")
 	}
 	return p.done(r.Context(), "/access?"+url.Values{"subject": {string(who)}}.Encode(), says)
 }
