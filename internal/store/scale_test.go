@@ -144,7 +144,7 @@ func (b *batch) double(prefix string) {
 	for _, text := range []string{
 		"INSERT INTO events (pos, stream, seq, record) SELECT (SELECT max(pos) FROM events) + row_number() OVER (ORDER BY pos), " + id("stream") + ", seq, record FROM events WHERE stream LIKE 'req-%'",
 		"INSERT INTO requests (id, " + requestColumns + ") SELECT " + id("id") + ", " + requestColumns + " FROM requests",
-		"INSERT INTO states (request, busy, " + stateColumns + ") SELECT " + id("request") + ", 0, seq, CASE WHEN live IS NULL THEN status ELSE 'closed' END, '', NULL, 0, NULL, moving FROM states",
+		"INSERT INTO states (request, busy, " + stateColumns + ") SELECT " + id("request") + ", 0, seq, CASE WHEN live IS NULL THEN status ELSE 'closed' END, '', NULL, 0, NULL, NULL, moving FROM states",
 		"INSERT INTO links (key, request, waits) SELECT key, " + id("request") + ", 0 FROM links",
 	} {
 		b.conn.Exec(text)
