@@ -29,6 +29,17 @@ var meant = map[[2]string]string{
 	{"internal/cli", "internal/term"}:         "one place prints for people, and it knows nothing of commands",
 	{"internal/cli", "internal/document"}:     "people write the same files for a running server and for its first start",
 	{"internal/cli/command", "internal/seal"}: "whoever holds the key opens what was sealed to it",
+
+	{"internal/door/journal", "internal/store"}:        "it is the door to the ledger, which the store keeps",
+	{"internal/page/record", "internal/door/journal"}:  "who may read which record is the door's to say",
+	{"internal/page/ask", "internal/door"}:             "there is one door, and a handler is one call of it",
+	{"internal/page/frame", "internal/door"}:           "a page is for the caller of the door that looks at it",
+	{"internal/page/frame", "internal/term"}:           "one place knows what the eye does not see",
+	{"internal/page/ask", "internal/page/frame"}:       "what a part of the pages answers with",
+	{"internal/page/inventory", "internal/door"}:       "there is one door, and a handler is one call of it",
+	{"internal/page/inventory", "internal/page/frame"}: "what a part of the pages answers with",
+	{"internal/page/record", "internal/door"}:          "there is one door, and a handler is one call of it",
+	{"internal/page/record", "internal/page/frame"}:    "what a part of the pages answers with",
 }
 
 // TestArrows keeps the house as it is drawn in docs: cmd, then the internal

@@ -177,7 +177,7 @@ func (c Submit) decide(r Request, f Facts) ([]Body, error) {
 	if t.Request != r.ID || t.Requester != f.Actor {
 		return nil, Errorf(Invalid, "%s: its terms are of %s, asked for by %s; make them again", r.ID, t.Request, t.Requester.Name)
 	}
-	if err := mayAsk(f.Directory, f.Actor, t.Subject); err != nil {
+	if err := MayAsk(f.Directory, f.Actor, t.Subject); err != nil {
 		return nil, err
 	}
 	if len(f.Live) >= MaxLive {
@@ -229,9 +229,9 @@ func (t *Terms) bound(v Verdict, now time.Time) (lapse time.Time, err error) {
 	return lapse, nil
 }
 
-// mayAsk lets an identity ask for itself; its owner and deputy, and whom its
-// document names as askers, ask for it.
-func mayAsk(d *Directory, actor, subject Party) error {
+// MayAsk lets an identity ask for itself; its owner and deputy, and whom its
+// document names as askers, ask for it. Anybody else is refused.
+func MayAsk(d *Directory, actor, subject Party) error {
 	who, known := d.Who(actor)
 	if !known || !who.Active() {
 		return Errorf(Forbidden, "%s is not an active identity", actor.Name)

@@ -8,12 +8,14 @@ package page
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"embed"
 	"errors"
 	"fmt"
 	"html/template"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -22,6 +24,7 @@ import (
 	"github.com/writhq/writ"
 	"github.com/writhq/writ/internal/auth"
 	"github.com/writhq/writ/internal/door"
+	"github.com/writhq/writ/internal/page/frame"
 	"github.com/writhq/writ/internal/page/session"
 )
 
@@ -62,8 +65,8 @@ func Open(ctx context.Context, c Config) (p *Pages, err error) {
 }
 
 func (p *Pages) parse() error {
-	for _, name := range []string{"signin", "leave", "inbox", "request", "narrow", "access", "keys", "problem"} {
-		t, err := template.New("layout.html").Funcs(funcs).ParseFS(templates, "template/layout.html", "template/actions.html", "template/"+name+".html")
+	for _, name := range []string{"signin", "leave", "inbox", "request", "narrow", "access", "keys", "problem", "ask", "askform", "claim", "identities", "identity", "targets", "search", "policy", "log", "event"} {
+		t, err := template.New("layout.html").Funcs(funcs).Funcs(frame.Funcs).ParseFS(templates, "template/layout.html", "template/actions.html", "template/part.html", "template/"+name+".html")
 		if err != nil {
 			return fmt.Errorf("page %s: %w", name, err)
 		}
@@ -74,9 +77,12 @@ func (p *Pages) parse() error {
 
 // Routes returns the handlers by patterns of http.ServeMux.
 func (p *Pages) Routes() map[string]http.Handler {
-	out := map[string]http.Handler{
-		"GET /asset/style.css": http.FileServerFS(assets), "GET /asset/passkey.js": http.FileServerFS(assets), "GET /asset/live.js": http.FileServerFS(assets),
+	out := map[string]http.Handler{}
+	files, _ := assets.ReadDir("asset") // embedded: it is there
+	for _, f := range files {
+		out["GET /asset/"+f.Name()] = http.FileServerFS(assets)
 	}
+	maps.Copy(out, p.further())
 	for pattern, h := range map[string]handler{
 		"GET /sign-in":     p.signInPage,
 		"POST /sign-in":    p.signIn,
@@ -115,6 +121,8 @@ type answer struct {
 	page string
 	data any
 	to   string // a path of ours, in place of a page
+
+	status int // of HTTP; 200 if zero
 }
 
 // A viewer is who is signed in, as every page shows them.
@@ -147,7 +155,7 @@ func (p *Pages) handle(h handler) http.Handler {
 			http.Redirect(w, r, out.to, http.StatusSeeOther)
 			return
 		}
-		p.show(w, r, http.StatusOK, out.page, out.data)
+		p.show(w, r, cmp.Or(out.status, http.StatusOK), out.page, out.data)
 	}))
 }
 

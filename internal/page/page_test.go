@@ -20,6 +20,7 @@ import (
 func TestPlaceAfterSigningIn(t *testing.T) {
 	for to, want := range map[string]string{
 		"/keys": "/keys", "/access": "/access", "/requests/req-1": "/requests/req-1", "/": "/", "": "/",
+		"/ask/orders-db/deploy": "/ask/orders-db/deploy", "/log/3": "/log/3", "/asks": "/", "/ask//evil.example": "/", "/ask/../sign-out": "/",
 		"//evil.example": "/", "https://evil.example": "/", "/requests/": "/", "/requests//evil.example": "/", "/requests/../x": "/",
 		"/requests/\\evil": "/", "/requests/a?b": "/", "/requests/%2e%2e": "/", "/\\evil.example": "/", "javascript:alert(1)": "/", "/sign-out": "/",
 	} {

@@ -3,6 +3,7 @@ package page
 import (
 	"net/http"
 	"net/url"
+	"path"
 	"strings"
 	"time"
 
@@ -47,11 +48,19 @@ func (p *Pages) people() (out []writ.Ref) {
 
 // local returns a path of ours to go to, and the first page if it is none.
 func local(to string) string {
-	if id, ok := strings.CutPrefix(to, "/requests/"); to == "/keys" || to == "/access" || ok && id != "" && !strings.ContainsAny(id, "/\\?#.%") {
-		return to
+	if path.Clean(to) != to || strings.ContainsAny(to, "\\?#%:") {
+		return "/"
+	}
+	for _, page := range pages {
+		if to == page || strings.HasPrefix(to, page+"/") {
+			return to
+		}
 	}
 	return "/"
 }
+
+// pages are where one may go after signing in, and what is below them.
+var pages = []string{"/keys", "/access", "/requests", "/ask", "/identities", "/policy", "/log", "/targets", "/search"}
 
 func (p *Pages) signIn(r *http.Request) (answer, error) {
 	to := local(r.FormValue("to"))

@@ -34,6 +34,12 @@ type place struct{ Path, Name string }
 var places = []place{
 	{"/", "Requests"},
 	{"/access", "Access"},
+	{"/ask", "Ask"},
+	{"/identities", "Identities"},
+	{"/targets", "Targets"},
+	{"/policy", "Policy"},
+	{"/log", "Ledger"},
+	{"/search", "Search"},
 	{"/keys", "Keys"},
 }
 
