@@ -135,7 +135,7 @@ type viewer struct {
 
 // handle puts what holds for every page around a handler.
 func (p *Pages) handle(h handler) http.Handler {
-	return p.sessions.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	page := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
 		header.Set("Content-Security-Policy", policy)
 		header.Set("Referrer-Policy", "same-origin") // without any, a form's Origin would be null
@@ -156,8 +156,21 @@ func (p *Pages) handle(h handler) http.Handler {
 			return
 		}
 		p.show(w, r, cmp.Or(out.status, http.StatusOK), out.page, out.data)
-	}))
+	})
+	kept, glance := p.sessions.Handler(page), p.sessions.Glance(page)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet && r.Header.Get(byScript) != "" {
+			glance.ServeHTTP(w, r)
+			return
+		}
+		kept.ServeHTTP(w, r)
+	})
 }
+
+// byScript is the header of a page that a script fetches to show what happened
+// meanwhile. Nobody asked for it: it prolongs no session, and what is to be told
+// once stays for the page that somebody opens.
+const byScript = "Writ-Live"
 
 const (
 	policy  = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"

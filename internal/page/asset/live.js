@@ -2,10 +2,6 @@
 // fetches what a reload would; what somebody is reading to decide about stays.
 "use strict";
 
-const tries = 20; // changes that are shown while nobody touches the page: none of them prolongs a session for ever
-let unattended = 0;
-for (const name of ["pointerdown", "keydown"]) addEventListener(name, () => { unattended = 0; });
-
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
 // load reads a page as a document. No text of it becomes script or markup by itself.
@@ -13,6 +9,7 @@ function load(path) {
   return new Promise((done, fail) => {
     const x = new XMLHttpRequest();
     x.open("GET", path);
+    x.setRequestHeader("Writ-Live", "1"); // nobody asked for it: it does not prolong the session
     x.responseType = "document";
     x.onload = () => (x.status === 200 && x.response ? done(x.response) : fail(new Error("no page")));
     x.onerror = () => fail(new Error("no answer"));
@@ -43,7 +40,7 @@ async function refresh(root) {
 async function follow(root) {
   let after = Number(root.dataset.after);
   for (;;) {
-    if (document.hidden || unattended >= tries) {
+    if (document.hidden) {
       await sleep(2000);
       continue;
     }
@@ -53,7 +50,6 @@ async function follow(root) {
       const {seq} = await answer.json();
       if (seq <= after) continue;
       after = seq;
-      unattended++;
       if (!(await refresh(root))) return;
     } catch {
       await sleep(5000);

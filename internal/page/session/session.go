@@ -70,6 +70,23 @@ func (s *Sessions) Close() error { return s.store.db.Close() }
 // that changes.
 func (s *Sessions) Handler(next http.Handler) http.Handler { return s.manager.LoadAndSave(next) }
 
+// Glance gives it to what is below next, too, and keeps nothing of what that
+// changes: it does not count as use of the session.
+func (s *Sessions) Glance(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		token := ""
+		if cookie, err := r.Cookie(s.manager.Cookie.Name); err == nil {
+			token = cookie.Value
+		}
+		ctx, err := s.manager.Load(r.Context(), token)
+		if err != nil {
+			s.manager.ErrorFunc(w, r, err)
+			return
+		}
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
 // Begin starts a session anew: under another token, without anything that the
 // one before held.
 func (s *Sessions) Begin(ctx context.Context, name string, value any) error {
