@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -196,7 +197,7 @@ func TestLookInBrowser(t *testing.T) {
 	ann.pressed("#proof button", "#proof .verdict", "the record is in the ledger")
 	s.forged(ann)
 	s.palette(ann, r)
-	s.fits(ann, "/identities", "/identities/service/ci-deployer", "/policy", "/targets", "/log", "/log?q="+string(r.ID), "/search?q=orders", "/requests/"+string(r.ID)+"/claim")
+	s.fits(ann, "/", "/access", "/keys", "/requests/"+string(r.ID), fmt.Sprintf("/log/%d", r.Seq), "/identities", "/identities/service/ci-deployer", "/policy", "/targets", "/log", "/log?q="+string(r.ID), "/search?q=orders", "/requests/"+string(r.ID)+"/claim")
 
 	sue := newTab() // audits
 	sue.signInAs("human/sue")
