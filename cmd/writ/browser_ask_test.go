@@ -38,18 +38,13 @@ func eval[T any](b *tab, script string) T {
 	return out
 }
 
-// waits until the text of an element contains what is wanted.
-func (b *tab) waits(selector, want string) {
+func (b *tab) text(selector string) string {
 	b.Helper()
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		text := eval[string](b, "(document.querySelector("+quoted(selector)+") || {}).innerText || ''")
-		if strings.Contains(text, want) {
-			return
-		}
-		if time.Now().After(end) {
-			b.Fatalf("%s says %q, not %q", selector, text, want)
-		}
+	text, err := chromedp.Run(b.ctx, chromedp.Text(chromedp.CSS(selector)))
+	if err != nil {
+		b.Fatalf("%s: %v", selector, err)
 	}
+	return text
 }
 
 func quoted(text string) string {
@@ -153,12 +148,12 @@ func TestAskWhileTyping(t *testing.T) {
 	ann.narrow(390)
 	ann.signInAs("human/ann")
 	ann.open("/ask/orders-db/deploy?subject=service/ci-deployer")
-	ann.waits("#verdict", "Policy would refuse this.")
+	ann.says("#verdict", "Policy would refuse this.")
 	ann.enter("#why", "release 42 of the order service")
-	ann.waits("#verdict", "Policy would allow this")
-	ann.waits("#verdict", "security: 1 of human/sue")
+	ann.says("#verdict", "Policy would allow this")
+	ann.says("#verdict", "security: 1 of human/sue")
 	ann.enter("#span", "25h")
-	ann.waits("#verdict", "at most 24h")
+	ann.says("#verdict", "at most 24h")
 	s.fits(ann, "/ask", "/ask/orders-db/deploy")
 }
 
@@ -221,7 +216,7 @@ func TestLookInBrowser(t *testing.T) {
 func (b *tab) pressed(button, place, want string) {
 	b.Helper()
 	b.do("press "+button, chromedp.Click(chromedp.CSS(button)))
-	b.waits(place, want)
+	b.says(place, want)
 }
 
 // forged: a record that is not the one in the tree is not found there.
@@ -235,9 +230,9 @@ func (s *site) forged(b *tab) {
 func (s *site) palette(b *tab, r writ.Request) {
 	s.Helper()
 	b.do("open the palette", chromedp.KeyEvent("k", chromedp.KeyModifiers(chromedp.ModifierCtrl)))
-	b.waits("#palette", "Ask for access")
+	b.says("#palette", "Ask for access")
 	b.do("search", chromedp.KeyEvent("partner-s"))
-	b.waits("#places [aria-selected=true]", "service/partner-sync")
+	b.says("#places [aria-selected=true]", "service/partner-sync")
 	if _, err := chromedp.RunResponse(b.ctx, chromedp.KeyEvent("\r")); err != nil {
 		s.Fatal(err)
 	}

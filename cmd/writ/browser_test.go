@@ -192,19 +192,18 @@ func (b *tab) press(selector string) {
 	}
 }
 
-func (b *tab) text(selector string) string {
-	b.Helper()
-	text, err := chromedp.Run(b.ctx, chromedp.Text(chromedp.CSS(selector)))
-	if err != nil {
-		b.Fatalf("%s: %v", selector, err)
-	}
-	return text
-}
-
+// says waits for what a place says: pages follow what happens, so it may be on
+// its way.
 func (b *tab) says(selector, want string) {
 	b.Helper()
-	if text := b.text(selector); !strings.Contains(text, want) {
-		b.Fatalf("%s says %q, not %q", selector, text, want)
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		text := eval[string](b, "(document.querySelector("+quoted(selector)+") || {}).innerText || ''")
+		if strings.Contains(text, want) {
+			return
+		}
+		if time.Now().After(end) {
+			b.Fatalf("%s says %q, not %q", selector, text, want)
+		}
 	}
 }
 
