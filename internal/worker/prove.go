@@ -27,7 +27,7 @@ func (w *Worker) prove(ctx context.Context, id writ.ID, r writ.Request) (last in
 		last, err = w.replay(ctx, id, r)
 	}
 	if err != nil {
-		if now, lost := w.Store.Get(ctx, id); lost == nil && now.Seq > r.Seq { // an event came between two looks
+		if now, lost := w.Store.Get(ctx, id); lost == nil && now.Seq > r.Seq && w.was(ctx, r) { // an event came between two looks
 			return 0, changed(id)
 		}
 	}
@@ -68,12 +68,26 @@ func (w *Worker) replay(ctx context.Context, id writ.ID, r writ.Request) (last i
 	switch {
 	case err != nil:
 		return 0, err
-	case is.Seq > r.Seq:
-		return 0, changed(id)
 	case !same(is, r):
 		return 0, fmt.Errorf("the table says other than the %d events of %s", is.Seq, id)
 	}
 	return last, nil
+}
+
+// was reports whether a request is what its first events made it: then it was so
+// a moment ago. One that never was is a forgery, whatever has happened since.
+func (w *Worker) was(ctx context.Context, r writ.Request) bool {
+	entries, err := w.Store.Events(ctx, string(r.ID))
+	if err != nil || len(entries) < r.Seq {
+		return false
+	}
+	var then writ.Request
+	for _, e := range entries[:r.Seq] {
+		if then, err = then.Apply(e.Event); err != nil {
+			return false
+		}
+	}
+	return same(then, r)
 }
 
 func changed(id writ.ID) error {

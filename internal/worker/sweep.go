@@ -71,6 +71,10 @@ func (w *Worker) recheck(ctx context.Context, dir *writ.Directory, r writ.Reques
 	if events, err := writ.Decide(r, r.ID, writ.Recheck{}, f); err != nil || len(events) == 0 {
 		return err
 	}
+	if !w.was(ctx, r) && ctx.Err() == nil { // it ends all the same, and nobody must miss why
+		w.Metrics.refused()
+		w.Logger.ErrorContext(ctx, "ALARM: a request is not what its events made it; it ends", "request", r.ID, "err", errUnproven)
+	}
 	_, err = w.decide(ctx, r.ID, writ.Recheck{})
 	return err
 }
