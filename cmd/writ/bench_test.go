@@ -28,7 +28,7 @@ import (
 type noop struct{}
 
 func (noop) Manifest() connector.Manifest {
-	return connector.Manifest{Name: "noop", Kinds: []connector.Kind{connector.Membership}, Readable: true}
+	return connector.Manifest{Name: "noop", Kinds: []connector.Kind{connector.Password}, Readable: true} // each grant is its own
 }
 func (noop) Check(json.RawMessage, connector.Kind) error { return nil }
 func (noop) Open(context.Context, json.RawMessage, connector.Env) (connector.Connector, error) {
@@ -67,7 +67,7 @@ environment: production
 kind: entitlement
 name: noop/use
 target: noop
-credential: membership
+credential: password
 grant: {}
 maxFor: 24h
 owners: [human/max]
